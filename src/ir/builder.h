@@ -52,6 +52,10 @@ class Builder {
   std::optional<Diag> error_;
 };
 
+// Replaces an operator by the nodes of its row's `body`; returns its outputs (empty, with b failed, when the body is
+// bad). Numbers in the body take the dtype of the first input; `attrs` must be complete.
+std::vector<ValueId> expand_body(Builder& b, const OpDef& op, std::span<const ValueId> in, std::span<const Attr> attrs);
+
 // Evaluates one operator by its reference kernel, or by its body, on constants. The single place that runs rows.
 Result<std::vector<Tensor>> evaluate(const OpDef& op, std::span<const Tensor* const> in, std::span<const Attr> attrs);
 

@@ -61,10 +61,10 @@ class Graph {
   // Free-form facts that travel with the graph (file metadata, host steps); keys sorted.
   std::map<std::string, std::string> metadata;
 
-  ValueId add_input(std::string name, TensorType type);
-  ValueId add_constant(std::string name, std::shared_ptr<const Tensor> t);
-  ValueId add_constant(std::string name, Tensor t) {
-    return add_constant(std::move(name), std::make_shared<const Tensor>(std::move(t)));
+  ValueId add_input(std::string wanted, TensorType type);
+  ValueId add_constant(std::string wanted, std::shared_ptr<const Tensor> t);
+  ValueId add_constant(std::string wanted, Tensor t) {
+    return add_constant(std::move(wanted), std::make_shared<const Tensor>(std::move(t)));
   }
 
   // Appends a node: checks ports and attributes against the row, fills defaults, infers output types. When an input's
@@ -114,7 +114,7 @@ class Graph {
   Graph compacted() const;
 
  private:
-  ValueId new_value(std::string name, TensorType type);
+  ValueId new_value(std::string wanted, TensorType type);
   std::string unique_name(std::string_view wanted);
 
   std::deque<Value> values_;

@@ -87,9 +87,9 @@ enum class QuantRule : uint8_t { float_only, same_as_input, free_output, fixed_o
 struct OpDef {
   std::string_view name;  // ONNX meaning, snake_case
   std::string_view doc;   // one or two sentences with the formula
-  std::span<const PortDef> in;
-  std::span<const PortDef> out;
-  std::span<const AttrDef> attrs;
+  std::span<const PortDef> in = {};
+  std::span<const PortDef> out = {};
+  std::span<const AttrDef> attrs = {};
   InferFn infer = nullptr;
   EvalFn eval = nullptr;  // reference kernel; nullptr when `body` defines the operator
   // IR text over simpler operators, e.g. "%y = mul(%x, sigmoid(%x))" with ports by name. May be empty.

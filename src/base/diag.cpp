@@ -2,33 +2,13 @@
 
 #include <cstdio>
 
+#include "base/text.h"
+
 namespace npuport {
 namespace {
 
 void set_once(std::string& field, std::string_view value) {
   if (field.empty()) field = value;
-}
-
-// Length of the valid UTF-8 sequence at `s`, 0 if invalid (overlong forms and surrogates count as invalid).
-size_t utf8_length(std::string_view s) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(s[i]); };
-  const auto follows = [&](size_t i) { return i < s.size() && (byte(i) & 0xC0) == 0x80; };
-  const unsigned char c = byte(0);
-  if (c < 0x80) return 1;
-  if (c >= 0xC2 && c <= 0xDF) return follows(1) ? 2 : 0;
-  if ((c & 0xF0) == 0xE0) {
-    if (!follows(1) || !follows(2)) return 0;
-    if (c == 0xE0 && byte(1) < 0xA0) return 0;
-    if (c == 0xED && byte(1) >= 0xA0) return 0;
-    return 3;
-  }
-  if (c >= 0xF0 && c <= 0xF4) {
-    if (!follows(1) || !follows(2) || !follows(3)) return 0;
-    if (c == 0xF0 && byte(1) < 0x90) return 0;
-    if (c == 0xF4 && byte(1) >= 0x90) return 0;
-    return 4;
-  }
-  return 0;
 }
 
 void print(const Diag& d, int indent, std::string& out) {

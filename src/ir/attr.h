@@ -1,6 +1,7 @@
 // Node attributes: a named, schema-checked list.
 #pragma once
 
+#include <concepts>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -23,8 +24,14 @@ struct Attr {
   AttrValue value;
 
   Attr(std::string n, AttrValue v) : name(std::move(n)), value(std::move(v)) {}
-  // Keeps `{"axis", 1}` and `{"mode", "same"}` free of casts at call sites.
-  Attr(std::string n, int v) : name(std::move(n)), value(static_cast<int64_t>(v)) {}
+  // Keep `{"axis", 1}`, `{"keepdims", true}`, `{"eps", 1e-5}` and `{"mode", "same"}` free of casts at call sites.
+  template <std::integral T>
+    requires(!std::same_as<T, bool>)
+  Attr(std::string n, T v) : name(std::move(n)), value(static_cast<int64_t>(v)) {}
+  template <std::same_as<bool> T>
+  Attr(std::string n, T v) : name(std::move(n)), value(v) {}
+  template <std::floating_point T>
+  Attr(std::string n, T v) : name(std::move(n)), value(static_cast<double>(v)) {}
   Attr(std::string n, const char* v) : name(std::move(n)), value(std::string(v)) {}
 
   bool operator==(const Attr&) const = default;

@@ -8,23 +8,9 @@
 #include <string_view>
 #include <vector>
 
-#include "ir/graph.h"
+#include "exec/layout.h"
 
 namespace npuport {
-
-// How a value lies in memory when it is not plain (dense, row-major in its logical shape): channels-last or blocked
-// forms that pass from kernel to kernel without being turned.
-class Layout {
- public:
-  virtual ~Layout() = default;
-  virtual int64_t bytes() const = 0;  // padding included
-  virtual bool same(const Layout& other) const = 0;
-  // Every byte is an element (no padding), so an elementwise kernel may run over the raw buffer.
-  virtual bool unpadded() const = 0;
-};
-using LayoutPtr = std::shared_ptr<const Layout>;  // nullptr = plain
-
-bool same_layout(const LayoutPtr& a, const LayoutPtr& b);
 
 struct RunCall {
   std::span<const View> in;      // in the layouts the kernel asked for; absent optional inputs are not present()
@@ -39,21 +25,21 @@ class Kernel {
   virtual ~Kernel() = default;
   virtual Status run(const RunCall& call) = 0;
 
-  std::string name;                      // for the profile
-  std::vector<LayoutPtr> in_layouts;     // wanted; missing entries = plain
-  std::vector<LayoutPtr> out_layouts;    // given; missing entries = plain
-  std::vector<bool> in_unused;           // inputs it does not read at run time (packed constants)
+  std::string name;                    // for the profile
+  std::vector<LayoutPtr> in_layouts;   // wanted; missing entries = plain
+  std::vector<LayoutPtr> out_layouts;  // given; missing entries = plain
+  std::vector<bool> in_unused;         // inputs it does not read at run time (packed constants)
   int64_t scratch_bytes = 0;
-  int share_input = -1;                  // output 0 may use this input's buffer (same bytes, elementwise access)
-  bool accumulates = false;              // output 0 must start as a copy of input `share_input`
+  int share_input = -1;      // output 0 may use this input's buffer (same bytes, elementwise access)
+  bool accumulates = false;  // output 0 must start as a copy of input `share_input`
 };
 
 struct PrepareCall {
   const Graph& graph;
-  std::span<const NodeId> nodes;        // the head, then the followers it absorbed, in order
-  std::span<const ValueId> inputs;      // the head's inputs, then each follower's other operands
-  std::span<const LayoutPtr> layouts;   // of `inputs`, as they are produced
-  std::span<const ValueId> outputs;     // of the last node
+  std::span<const NodeId> nodes;       // the head, then the followers it absorbed, in order
+  std::span<const ValueId> inputs;     // the head's inputs, then each follower's other operands
+  std::span<const LayoutPtr> layouts;  // of `inputs`, as they are produced
+  std::span<const ValueId> outputs;    // of the last node
   int threads = 1;
 
   const Node& head() const { return graph.node(nodes[0]); }

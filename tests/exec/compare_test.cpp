@@ -22,7 +22,8 @@ Tensor random_tensor(Shape shape, unsigned seed, float scale = 1, float offset =
 
 // A copy of `t` with element `at` moved by `delta`.
 Tensor moved(const Tensor& t, size_t at, double delta) {
-  Tensor out = cast_tensor(t, DType::f64);
+  Tensor out = Tensor::zeros(DType::f64, t.shape);
+  for (size_t i = 0; i < out.mut<double>().size(); ++i) out.mut<double>()[i] = get_double(t, static_cast<int64_t>(i));
   out.mut<double>()[at] += delta;
   return out;
 }
@@ -48,12 +49,13 @@ TEST(Compare, GeneralBoundaryOfRelativeNorm) {
   // ±1e-2 around a large mean: ‖baseline − mean‖ is 1e-2·√n, and the mean must not hide a deviation.
   Tensor base = Tensor::zeros(DType::f64, {100});
   for (size_t i = 0; i < 100; ++i) base.mut<double>()[i] = 5 + (i % 2 == 0 ? 1e-2 : -1e-2);
-  Tensor off = cast_tensor(base, DType::f64);
-  for (double& v : off.mut<double>()) v += 1.01e-5;
-  EXPECT_EQ(general(off, base), Verdict::fail);
-  off = cast_tensor(base, DType::f64);
-  for (double& v : off.mut<double>()) v += 0.99e-5;
-  EXPECT_EQ(general(off, base), Verdict::pass);
+  const auto shifted = [&](double by) {
+    Tensor t = Tensor::of<double>({100}, base.as<double>());
+    for (double& v : t.mut<double>()) v += by;
+    return t;
+  };
+  EXPECT_EQ(general(shifted(1.01e-5), base), Verdict::fail);
+  EXPECT_EQ(general(shifted(0.99e-5), base), Verdict::pass);
 }
 
 TEST(Compare, ZerosShuffledAndOtherSampleFail) {

@@ -19,6 +19,15 @@ inline constexpr bool is_floating_v = std::is_floating_point_v<T> || is_half_v<T
 template <class T>
 using compute_t = std::conditional_t<is_half_v<T>, float, T>;
 
+// Stores a result of wider arithmetic as T (double → f16 goes through float).
+template <class T, class A>
+T narrow(A value) {
+  if constexpr (is_half_v<T>)
+    return T(static_cast<float>(value));
+  else
+    return static_cast<T>(value);
+}
+
 template <class T>
 constexpr bool in_set_v(unsigned set) {
   if (is_floating_v<T>) return (set & types::floating) != 0;

@@ -1,0 +1,314 @@
+"""Reading checkpoints without running anything they hold.
+
+A checkpoint is a pickle inside a zip (PyTorch >= 1.6) or a bare pickle (older). It is first read with PyTorch's own
+``weights_only=True``; when that refuses (an optimiser's options, a whole module ...), it is read again by an unpickler
+that knows only the tensor-building functions and puts an inert `Stub` in the place of every other class. Nothing named
+by the file is ever imported or called.
+"""
+
+import collections
+import hashlib
+import io
+import os
+import pickle
+import zipfile
+
+import numpy as np
+import torch
+
+from .errors import HelperError
+
+MESSAGES = {
+    "full-module": {"en": "Checkpoint: full module (no template required).", "zh": "权重文件：完整模型（无需模板）。"},
+    "state-dict": {"en": "Checkpoint: state_dict only (template required).", "zh": "权重文件：仅 state_dict（需要模板）。"},
+}
+
+# Where trainers keep the weights, best first: averaged weights before raw ones, as the trainers' own evaluation does.
+EMA_KEYS = ("state_dict_ema", "model_state_dict_ema", "ema_state_dict", "model_ema", "params_ema", "ema_model", "ema")
+RAW_KEYS = ("model_state_dict", "state_dict", "model", "params", "net", "network", "weights", "module")
+PREFIXES = ("module.", "_orig_mod.", "ema_model.", "model.", "net.")
+
+
+class Stub:
+    """Stands for an object of a class that is not loaded; remembers its class name and state, does nothing."""
+
+    _np_class = "?"
+
+    def __init__(self, *args, **kwargs):
+        self.__dict__["_np_args"] = args
+
+    def __setstate__(self, state):
+        if isinstance(state, tuple) and len(state) == 2 and isinstance(state[0], (dict, type(None))):
+            state = {**(state[0] or {}), **(state[1] or {})}
+        self.__dict__["_np_state"] = state
+
+    def __setitem__(self, key, value):
+        self.__dict__.setdefault("_np_items", {})[key] = value
+
+    def append(self, _):
+        pass
+
+    def extend(self, _):
+        pass
+
+    add = append
+
+
+def _stub_class(module, name):
+    return type("Stub", (Stub,), {"_np_class": f"{module}.{name}"})
+
+
+# Functions and classes that only build tensors and containers.
+_SAFE = {
+    ("collections", "OrderedDict"): collections.OrderedDict,
+    ("collections", "defaultdict"): lambda *a: collections.OrderedDict(),
+    ("torch._utils", "_rebuild_tensor"): torch._utils._rebuild_tensor,
+    ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
+    ("torch._utils", "_rebuild_parameter"): lambda data, *_: data,
+    ("torch._utils", "_rebuild_parameter_with_state"): lambda data, *_: data,
+    ("torch", "Size"): torch.Size,
+    ("torch", "device"): torch.device,
+    ("torch.nn.parameter", "Parameter"): lambda data=None, *_: data,
+    ("builtins", "set"): set, ("__builtin__", "set"): set,
+}
+
+
+class _SafeUnpickler(pickle.Unpickler):
+    stubbed = None  # names of the classes that were not loaded
+
+    def find_class(self, module, name):
+        if (module, name) in _SAFE:
+            return _SAFE[module, name]
+        if module in ("torch", "torch.storage") and (name.endswith("Storage") or name == "_load_from_bytes"):
+            if name != "_load_from_bytes" and hasattr(torch, name):
+                return getattr(torch, name)
+        elif module == "torch" and isinstance(getattr(torch, name, None), torch.dtype):
+            return getattr(torch, name)
+        self.stubbed.add(f"{module}.{name}")
+        return _stub_class(module, name)
+
+
+class _SafePickleModule:
+    """What torch.load expects of `pickle_module`."""
+
+    __name__ = "npuport_safe_pickle"
+
+    def __init__(self):
+        stubbed = self.stubbed = set()
+        self.Unpickler = type("Unpickler", (_SafeUnpickler,), {"stubbed": stubbed})
+
+    def load(self, file, **kwargs):
+        return self.Unpickler(file, **kwargs).load()
+
+
+class Checkpoint:
+    """kind: "full-module" or "state-dict"; state: name -> float32/integer tensor; extra: the other top-level entries."""
+
+    def __init__(self):
+        self.kind, self.state, self.extra = None, collections.OrderedDict(), {}
+        self.nested = []       # keys and prefixes that were unwrapped, outermost first
+        self.classes = []      # classes the file names that were not loaded
+        self.stored_dtypes = {}  # dtype name -> number of tensors, as stored
+        self.upcast = 0        # tensors turned into float32
+        self.bytes = 0
+        self.sha256 = ""
+        self.module_class = ""
+
+    def message(self, lang="en"):
+        return MESSAGES[self.kind][lang]
+
+    def parameters(self):
+        """Elements of all tensors, shared storages counted once."""
+        seen = {}
+        for t in self.state.values():
+            seen[(t.data_ptr(), tuple(t.shape))] = t.numel()
+        return sum(seen.values())
+
+
+def sha256_of(path):
+    h = hashlib.sha256()
+    with open(path, "rb") as f:
+        for block in iter(lambda: f.read(1 << 20), b""):
+            h.update(block)
+    return h.hexdigest()
+
+
+def _open_error(path, e):
+    if isinstance(e, FileNotFoundError):
+        return HelperError("file-not-found", f"{path}: no such file", "check the path")
+    return HelperError("not-readable", f"{path}: {e.strerror or e}", "check the permissions")
+
+
+def _check_file(path):
+    try:
+        if os.path.isdir(path):
+            raise HelperError("unknown-format", f"{path} is a directory, not a checkpoint", "name the .pt or .pth file")
+        with open(path, "rb") as f:
+            head = f.read(16)
+    except OSError as e:
+        raise _open_error(path, e)
+    if not head:
+        raise HelperError("truncated-file", f"{path} is empty (0 bytes)", "copy or download the file again")
+    if head[:2] == b"PK":
+        try:
+            with zipfile.ZipFile(path) as z:
+                names = z.namelist()
+        except zipfile.BadZipFile as e:
+            raise HelperError("truncated-file", f"{path}: the archive is incomplete ({e})", "copy or download the file again")
+        if any(n.endswith("/constants.pkl") for n in names) and any("/code/" in n for n in names):
+            raise HelperError("unknown-format", f"{path} is a TorchScript archive already: nothing to trace",
+                              "give it to `npuport port` or `npuport convert` directly")
+        if not any(n.endswith("/data.pkl") or n == "data.pkl" for n in names):
+            raise HelperError("unknown-format", f"{path} is a zip file but no PyTorch checkpoint (no data.pkl)", "give a .pt or .pth file")
+    elif head[:1] != b"\x80" and b"\0" not in head[:1]:
+        raise HelperError("unknown-format", f"{path} is no PyTorch checkpoint (first bytes {head[:8].hex(' ')})", "give a .pt or .pth file")
+
+
+def _load_safely(path):
+    """-> (object, set of class names that were replaced by stubs)."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True), set()
+    except OSError as e:
+        raise _open_error(path, e)
+    except Exception:
+        pass  # read again below, where unknown classes become stubs and real damage is reported
+    module = _SafePickleModule()
+    try:
+        try:
+            return torch.load(path, map_location="cpu", pickle_module=module, weights_only=False), module.stubbed
+        except TypeError as e:
+            if "weights_only" not in str(e):
+                raise
+            return torch.load(path, map_location="cpu", pickle_module=module), module.stubbed
+    except OSError as e:
+        raise _open_error(path, e)
+    except Exception as e:  # any damage of a hostile or cut file ends up here, with the reader's own words
+        first = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
+        raise HelperError("corrupt-file", f"{path} cannot be read: {first}", "copy or download the file again")
+
+
+def _module_state(stub, prefix="", out=None, depth=0):
+    """The state_dict of a pickled nn.Module, collected from its pickled fields (nothing is run)."""
+    out = collections.OrderedDict() if out is None else out
+    state = stub.__dict__.get("_np_state")
+    if not isinstance(state, dict) or depth > 200:
+        return out
+    skip = state.get("_non_persistent_buffers_set") or ()
+    for kind in ("_parameters", "_buffers"):
+        for name, t in (state.get(kind) or {}).items():
+            if isinstance(t, torch.Tensor) and not (kind == "_buffers" and name in skip):
+                out[prefix + name] = t
+    for name, child in (state.get("_modules") or {}).items():
+        if isinstance(child, Stub):
+            _module_state(child, f"{prefix}{name}.", out, depth + 1)
+    return out
+
+
+def _is_module(obj):
+    return isinstance(obj, Stub) and isinstance(obj.__dict__.get("_np_state"), dict) and "_modules" in obj.__dict__["_np_state"]
+
+
+def _is_state(obj):
+    return isinstance(obj, dict) and bool(obj) and any(isinstance(v, torch.Tensor) for v in obj.values())
+
+
+def _unwrap(obj, ck, use_ema, depth=0):
+    """Finds the weights inside trainers' wrappers; sets ck.kind, ck.nested, ck.extra."""
+    if _is_module(obj):
+        ck.kind, ck.module_class = "full-module", obj._np_class
+        return _module_state(obj)
+    if isinstance(obj, torch.nn.Module):
+        ck.kind, ck.module_class = "full-module", type(obj).__name__
+        return obj.state_dict()
+    if isinstance(obj, dict) and depth < 4:
+        keys = ((EMA_KEYS + RAW_KEYS) if use_ema else (RAW_KEYS + EMA_KEYS))
+        for key in keys:
+            inner = obj.get(key)
+            if _is_module(inner) or _is_state(inner) or (isinstance(inner, dict) and any(k in inner for k in keys)):
+                found = _unwrap(inner, ck, use_ema, depth + 1)
+                if found:
+                    ck.nested.insert(0, key)
+                    ck.extra.update({str(k): v for k, v in obj.items() if k != key and not _is_state(v)})
+                    return found
+        if _is_state(obj):
+            ck.kind = "state-dict"
+            return obj
+    return None
+
+
+def strip_prefix(state, nested):
+    """Removes `module.` (DataParallel), `_orig_mod.` (torch.compile) ... while *every* key has them."""
+    changed = True
+    while changed:
+        changed = False
+        for p in PREFIXES:
+            if state and all(k.startswith(p) and len(k) > len(p) for k in state):
+                state = collections.OrderedDict((k[len(p):], v) for k, v in state.items())
+                nested.append(p)
+                changed = True
+    return state
+
+
+def to_working_dtype(t):
+    """float16, bfloat16 and float64 become float32; integers and booleans stay."""
+    return t.float() if t.is_floating_point() and t.dtype != torch.float32 else t
+
+
+def read_checkpoint(path, use_ema=True, lang="en"):
+    """Reads `path` without running code; HelperError for anything that is no checkpoint."""
+    _check_file(path)
+    ck = Checkpoint()
+    ck.bytes, ck.sha256 = os.path.getsize(path), sha256_of(path)
+    obj, stubbed = _load_safely(path)
+    state = _unwrap(obj, ck, use_ema)
+    ck.classes = sorted(stubbed)
+    if not state:
+        what = obj._np_class if isinstance(obj, Stub) else type(obj).__name__
+        keys = ", ".join(map(str, list(obj)[:8])) if isinstance(obj, dict) else ""
+        raise HelperError("unknown-format", f"{path} holds a {what}{' with keys ' + keys if keys else ''}, but no weights",
+                          "expected a state_dict, a dict with one under "
+                          f"{', '.join(RAW_KEYS[:3])} ..., or a whole nn.Module")
+    weights, casts = collections.OrderedDict(), {}
+    for k, t in state.items():
+        if not isinstance(t, torch.Tensor):
+            continue
+        ck.stored_dtypes[str(t.dtype)[6:]] = ck.stored_dtypes.get(str(t.dtype)[6:], 0) + 1
+        # Tied weights stay tied: one cast per storage and view.
+        view = (t.data_ptr(), t.dtype, tuple(t.shape), tuple(t.stride())) if t.layout == torch.strided and t.numel() else (id(t),)
+        if view not in casts:
+            casts[view] = to_working_dtype(t.detach())
+            ck.upcast += casts[view].dtype != t.dtype
+        weights[str(k)] = casts[view]
+    ck.state = strip_prefix(weights, ck.nested) if ck.kind == "state-dict" else weights
+    return ck
+
+
+def load_full_module(path, trust):
+    """The pickled nn.Module itself. This runs code named by the file, hence only with `trust`."""
+    if not trust:
+        raise HelperError("unsafe-pickle", f"{path} is a full module: loading it runs Python code stored in the file",
+                          "if you trust its origin, add --trust-pickle; or give --template to use only its weights")
+    try:
+        try:
+            obj = torch.load(path, map_location="cpu", weights_only=False)
+        except TypeError:
+            obj = torch.load(path, map_location="cpu")
+    except (ImportError, AttributeError) as e:
+        raise HelperError("unsupported-feature", f"{path}: the module's class cannot be imported: {e}",
+                          "put the directory of the model's source on PYTHONPATH, or write a template")
+    if isinstance(obj, dict):
+        for key in EMA_KEYS + RAW_KEYS:
+            if isinstance(obj.get(key), torch.nn.Module):
+                obj = obj[key]
+                break
+    if not isinstance(obj, torch.nn.Module):
+        raise HelperError("unknown-format", f"{path} holds a {type(obj).__name__}, no nn.Module", "")
+    return obj.float().eval()
+
+
+def input_channels(state):
+    """Channels of the model's input as far as the first convolution tells, else None."""
+    for name, t in state.items():
+        if t.dim() in (3, 4, 5) and name.endswith("weight") and all(k >= 1 for k in t.shape):
+            return int(t.shape[1])
+    return None

@@ -11,7 +11,7 @@ struct Finding {
   std::string rule;             // rule id, "operator-refused", "operator-unlisted", "not-representable", "dtype"
   std::string why;              // the rule's sentence
   std::string actual;           // the values that broke it
-  Evidence evidence;
+  Citation evidence;
 
   Diag to_diag(const Graph& g) const;
 };

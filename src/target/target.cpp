@@ -83,8 +83,8 @@ class Loader {
     return out;
   }
 
-  Evidence evidence(const toml::table& table) {
-    Evidence e;
+  Citation evidence(const toml::table& table) {
+    Citation e;
     e.source = text(table, "source", true);
     const std::string c = text(table, "confidence", true);
     if (c == "measured") {
@@ -196,7 +196,7 @@ class Loader {
     for (const toml::node& node : *lists) {
       const toml::table& list = *node.as_table();
       allow(list, "[[operators]]", {"supported", "refused", "source", "confidence"});
-      const Evidence e = evidence(list);
+      const Citation e = evidence(list);
       for (const std::string& op : texts(list, "supported")) state(op, {Support::supported, e});
       for (const std::string& op : texts(list, "refused")) state(op, {Support::refused, e});
     }

@@ -14,7 +14,7 @@ enum class Confidence { measured, documented, assumed };
 std::string_view name(Confidence c);
 
 // Where a statement comes from.
-struct Evidence {
+struct Citation {
   std::string source;
   Confidence confidence = Confidence::assumed;
 };
@@ -25,7 +25,7 @@ std::string_view name(Support s);
 // One operator of the format (TFLite "CONV_2D"), as one source sees it.
 struct OperatorStatement {
   Support support = Support::unlisted;
-  Evidence evidence;
+  Citation evidence;
 };
 
 // A limit: `require` must hold for every node of operator `op` ("*" = every operator).
@@ -34,7 +34,7 @@ struct Rule {
   std::string op;
   Expr require;
   std::string why;  // the sentence users read: message, docs page and web page alike
-  Evidence evidence;
+  Citation evidence;
 };
 
 struct CompilerSpec {

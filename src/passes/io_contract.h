@@ -19,9 +19,11 @@ struct IoPort {
 
 // One input or output of the file: the value `name` (an imported input or output, or a value a host step makes or
 // takes) with its dimensions permuted: file dim i = dim permutation[i] of the value; empty = unchanged.
+// `dtype` is the file's element type where it differs (i64 ids stored as i32); unknown = unchanged.
 struct IoBinding {
   std::string name;
   Ints permutation;
+  DType dtype = DType::unknown;
 };
 
 // A piece that runs on the host before (prefix) or after (suffix) the file's graph.

@@ -39,14 +39,15 @@ struct PrepareCall {
   std::span<const NodeId> nodes;       // the head, then the followers it absorbed, in order
   std::span<const ValueId> inputs;     // the head's inputs, then each follower's other operands
   std::span<const LayoutPtr> layouts;  // of `inputs`, as they are produced
-  std::span<const ValueId> outputs;    // of the last node
+  std::span<const std::byte* const>
+      data;                          // first element of constants and views of constants (in `layouts`), else null
+  std::span<const ValueId> outputs;  // of the last node
   int threads = 1;
 
   const Node& head() const { return graph.node(nodes[0]); }
-  // The value when constant, else nullptr (absent inputs too).
-  const Tensor* constant(size_t input) const {
-    return input < inputs.size() && inputs[input].valid() ? graph.value(inputs[input]).constant.get() : nullptr;
-  }
+  const TensorType& type(size_t input) const { return graph.type(inputs[input]); }
+  bool has(size_t input) const { return input < inputs.size() && inputs[input].valid(); }
+  bool constant(size_t input) const { return has(input) && data[input] != nullptr; }
 };
 
 struct Override {

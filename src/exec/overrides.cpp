@@ -1,7 +1,17 @@
+#include "exec/onednn_overrides.h"
 #include "exec/override.h"
 
 namespace npuport {
 
-std::span<const Override> overrides() { return {}; }
+std::span<const Override> overrides() {
+  static const std::vector<Override> rows = [] {
+    std::vector<Override> all;
+    for (const auto part : {onednn::conv_overrides(), onednn::matmul_overrides(), onednn::pool_overrides()}) {
+      all.insert(all.end(), part.begin(), part.end());
+    }
+    return all;
+  }();
+  return rows;
+}
 
 }  // namespace npuport

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
+#include <cstring>
 
 #include "base/diag_codes.h"
 #include "exec/memory_plan.h"
@@ -32,6 +32,28 @@ std::string list_opaque(const Graph& g, std::span<const NodeId> nodes) {
   }
   return text;
 }
+
+// Runs a row that only has a body as a whole: for operators that an override accepted but could not prepare.
+class BodyKernel : public Kernel {
+ public:
+  explicit BodyKernel(const Node& node) : node_(node) {}
+
+  Status run(const RunCall& call) override {
+    std::vector<Tensor> in(call.in.size());
+    std::vector<const Tensor*> pointers;
+    for (size_t i = 0; i < in.size(); ++i) {
+      const View& v = call.in[i];
+      in[i] = {v.dtype, Shape(v.shape.begin(), v.shape.end()), nullptr, static_cast<const std::byte*>(v.data)};
+      pointers.push_back(v.present() ? &in[i] : nullptr);
+    }
+    NPU_ASSIGN(const std::vector<Tensor> out, evaluate(*node_.op, pointers, node_.attrs));
+    for (size_t i = 0; i < out.size(); ++i) std::memcpy(call.out[i].data, out[i].data, out[i].bytes());
+    return {};
+  }
+
+ private:
+  const Node& node_;
+};
 
 class Planner {
  public:
@@ -156,6 +178,13 @@ class Planner {
 
   const LayoutPtr& native(ValueId v) const { return forms_[v.v].front().first; }
 
+  // Of a constant or a view of one; nullptr otherwise.
+  const std::byte* constant_data(ValueId v) const {
+    const Place& p = forms_[v.v].front().second;
+    const Buffer& b = plan_->buffers[static_cast<size_t>(p.buffer)];
+    return b.kind == Buffer::constant ? b.data + p.offset : nullptr;
+  }
+
   Place allocate(ValueId v, const LayoutPtr& layout) {
     const TensorType& type = graph().type(v);
     const int64_t padded = layout ? layout->padded_bytes() : -1;
@@ -277,9 +306,13 @@ class Planner {
   bool emit_override(const Override& row, std::span<const NodeId> nodes) {
     const std::vector<ValueId> in = operands(nodes);
     std::vector<LayoutPtr> layouts;
-    for (const ValueId v : in) layouts.push_back(v.valid() ? native(v) : nullptr);
+    std::vector<const std::byte*> data;
+    for (const ValueId v : in) {
+      layouts.push_back(v.valid() ? native(v) : nullptr);
+      data.push_back(v.valid() ? constant_data(v) : nullptr);
+    }
     const std::vector<ValueId>& out = graph().node(nodes.back()).outputs;
-    std::unique_ptr<Kernel> kernel = row.prepare({graph(), nodes, in, layouts, out, threads_});
+    std::unique_ptr<Kernel> kernel = row.prepare({graph(), nodes, in, layouts, data, out, threads_});
     if (!kernel) return false;
     kernel->in_layouts.resize(in.size());
     kernel->out_layouts.resize(out.size());
@@ -309,6 +342,7 @@ class Planner {
     step.node = id;
     step.op = n.op->name;
     step.kernel_name = "reference";
+    if (!n.op->eval) step.kernel = std::make_unique<BodyKernel>(n);
     for (const ValueId v : n.inputs) {
       step.in.push_back(v.valid() ? place_of(v, nullptr, id) : Place{});
       step.in_views.push_back(v.valid() ? View{graph().type(v).dtype, graph().shape(v), nullptr} : View{});

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "exec/override.h"
+#include "exec/onednn_overrides.h"
 #include "exec/parallel.h"
 
 namespace npuport {
@@ -123,6 +123,7 @@ class StridedCopy : public Kernel {
 }  // namespace
 
 std::unique_ptr<Kernel> prepare_reorder(const TensorType& type, const LayoutPtr& from, const LayoutPtr& to) {
+  if (auto blocked = onednn::prepare_blocked_reorder(type, from, to)) return blocked;
   return std::make_unique<StridedCopy>(type, from, to);
 }
 

@@ -15,7 +15,7 @@ struct ExecOptions {
   bool overrides = true;  // false: the rows' reference kernels only
   bool profile = false;   // collect times per node
   // Called after each node with its outputs (plain dense layout); copies made only when set.
-  std::function<void(NodeId, const Node&, std::span<const Tensor>)> observer;
+  std::function<void(NodeId, const Node&, std::span<const Tensor>)> observer = {};
 };
 
 struct NodeTime {

@@ -5,6 +5,7 @@
 
 #include "exec/onednn_overrides.h"
 #include "exec/onednn_support.h"
+#include "exec/parallel.h"
 
 namespace npuport::onednn {
 
@@ -184,8 +185,27 @@ bool winograd_applies(const Problem& p) {
   const auto all = [](const memory::dims& v, int64_t want) {
     return std::all_of(v.begin(), v.end(), [&](int64_t x) { return x == want; });
   };
-  return !p.transposed && p.groups == 1 && p.weights.size() == 4 && p.weights[2] == 3 && p.weights[3] == 3 &&
-         all(p.stride, 1) && all(p.dilation, 0) && p.weights[0] >= 16 && p.weights[1] >= 16;
+  return !p.transposed && p.groups == 1 && p.src[0] == 1 && p.weights.size() == 4 && p.weights[2] == 3 &&
+         p.weights[3] == 3 && all(p.stride, 1) && all(p.dilation, 0) && p.weights[0] >= 16 && p.weights[1] >= 16;
+}
+
+// oneDNN picks tile size and blocking of Winograd by the number of threads, and with them the order of additions. Taken
+// only where both come out the same for one, two and the present number of threads: the same implementation, and work
+// memory that does not shrink with more threads (it would by a different blocking).
+bool winograd_is_stable(const Problem& p, const Descs& d, int threads) {
+  dnnl::primitive_attr attr;
+  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  std::string name;
+  size_t bytes = 0;
+  for (const int count : {1, 2, threads}) {
+    const ThreadCount scope(count);
+    const auto pd = convolution(p, d, attr, dnnl::algorithm::convolution_winograd);
+    if (!pd || (!name.empty() && name != pd->impl_info_str())) return false;
+    if (count > 1 && pd->scratchpad_desc().get_size() < bytes) return false;
+    name = pd->impl_info_str();
+    if (count == 1) bytes = pd->scratchpad_desc().get_size();
+  }
+  return true;
 }
 
 // A slow generic implementation shows by its name.
@@ -196,17 +216,13 @@ bool is_fast(const ConvPd& pd) {
 
 memory::desc any(const memory::dims& dims) { return {dims, memory::data_type::f32, memory::format_tag::any}; }
 
-std::optional<ConvPd> choose(const Problem& p, const Descs& given, const PrepareCall& call, const Chain& chain) {
+std::optional<ConvPd> choose(const Problem& p, const Descs& given, const Chain& chain, int threads) {
   using enum dnnl::algorithm;
   Descs d = given;
   d.src = any(p.src);
-  if (winograd_applies(p)) {
-    dnnl::primitive_attr plain;
-    plain.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-    if (convolution(p, d, plain, convolution_winograd)) {
-      // Where Winograd works at all it is worth giving up followers for.
-      return convolution(p, d, chain.attr, convolution_winograd);
-    }
+  if (winograd_applies(p) && winograd_is_stable(p, d, threads)) {
+    // Where Winograd works at all it is worth giving up followers for.
+    return convolution(p, d, chain.attr, convolution_winograd);
   }
   // Taking what comes saves turning it, as long as there is a fast implementation for it.
   if (given.src != memory::desc(p.src, memory::data_type::f32, strides_of(p.src))) {
@@ -288,7 +304,7 @@ std::unique_ptr<Kernel> prepare(const PrepareCall& call) {
   if (with_bias) d.bias = {{p.dst[1]}, memory::data_type::f32, memory::format_tag::x};
   d.dst = any(p.dst);
   if (!p.transposed) {
-    const std::optional<ConvPd> pd = choose(p, d, call, chain);
+    const std::optional<ConvPd> pd = choose(p, d, chain, call.threads);
     if (!pd) return nullptr;
     return finish(call, p, chain, *pd, dnnl::convolution_forward(*pd), with_bias);
   }

@@ -1,14 +1,11 @@
 #include "target/target.h"
 
-#include <toml++/toml.h>
-
 #include <algorithm>
 #include <fstream>
-#include <set>
-#include <sstream>
 
 #include "base/diag_codes.h"
 #include "ir/registry.h"
+#include "target/toml_reader.h"
 
 namespace npuport {
 
@@ -20,69 +17,24 @@ namespace {
 constexpr int kMaxExtends = 8;
 constexpr size_t kMaxFile = size_t{4} << 20;
 
-class Loader {
+class Loader : private TomlReader {
  public:
-  Loader(const std::string& file, int depth) : file_(file), depth_(depth) {}
+  Loader(const std::string& file, int depth) : TomlReader(file), depth_(depth) {}
 
-  Result<Target> run(std::string_view text) {
-    toml::table root;
-    try {
-      root = toml::parse(text, file_);
-    } catch (const toml::parse_error& e) {
-      return Diag(diag::syntax, "line " + std::to_string(e.source().begin.line) + ": " + std::string(e.description()))
-          .in_file(file_);
-    }
+  Result<Target> run(std::string_view content) {
+    NPU_ASSIGN(const toml::table root, parse(content));
     allow(root, "the target",
           {"version", "name", "title", "vendor", "format", "extends", "identity", "operators", "unlisted", "dtypes",
            "rule", "compiler", "prefer", "allow_approximate", "io_layout"});
-    if (!error_) check_version(root);
-    if (!error_) base(root);
-    if (!error_) fill(root);
-    if (error_) return std::move(*error_);
-    t_.file = file_;
+    check_version(root);
+    if (!failed()) base(root);
+    if (!failed()) fill(root);
+    if (failed()) return take_error();
+    t_.file = file();
     return std::move(t_);
   }
 
  private:
-  void fail(const toml::node* at, const DiagCode& code, const std::string& what) {
-    if (error_) return;
-    const auto line = at ? at->source().begin.line : 0;
-    error_ = Diag(code, (line ? "line " + std::to_string(line) + ": " : "") + what).in_file(file_);
-  }
-
-  void allow(const toml::table& table, const std::string& where, const std::set<std::string_view>& keys) {
-    for (const auto& [key, node] : table)
-      if (!keys.contains(key.str()))
-        fail(&node, diag::unknown_key, "unknown key '" + std::string(key.str()) + "' in " + where);
-  }
-
-  std::string text(const toml::table& table, std::string_view key, bool required) {
-    const toml::node* n = table.get(key);
-    if (!n) {
-      if (required) fail(&table, diag::syntax, "key '" + std::string(key) + "' is missing");
-      return {};
-    }
-    const auto v = n->value<std::string>();
-    if (!n->is_string()) fail(n, diag::syntax, "'" + std::string(key) + "' must be a string");
-    return v.value_or("");
-  }
-
-  std::vector<std::string> texts(const toml::table& table, std::string_view key) {
-    std::vector<std::string> out;
-    const toml::node* n = table.get(key);
-    if (!n) return out;
-    const toml::array* list = n->as_array();
-    if (!list) {
-      fail(n, diag::syntax, "'" + std::string(key) + "' must be a list of strings");
-      return out;
-    }
-    for (const toml::node& item : *list) {
-      if (!item.is_string()) fail(&item, diag::syntax, "'" + std::string(key) + "' must hold strings");
-      out.push_back(item.value<std::string>().value_or(""));
-    }
-    return out;
-  }
-
   Citation evidence(const toml::table& table) {
     Citation e;
     e.source = text(table, "source", true);
@@ -99,14 +51,6 @@ class Loader {
     return e;
   }
 
-  void check_version(const toml::table& root) {
-    const auto v = root["version"].value<int64_t>();
-    if (!v) return fail(&root, diag::syntax, "key 'version' is missing (write version = 1)");
-    if (*v > 1)
-      fail(root.get("version"), diag::newer_version,
-           "version " + std::to_string(*v) + " is newer than this npuport reads (1)");
-  }
-
   void base(const toml::table& root) {
     if (!root.contains("extends")) return;
     const std::string parent = text(root, "extends", true);
@@ -114,10 +58,10 @@ class Loader {
     for (const auto& [name, toml] : embedded_targets())
       if (name == parent) {
         Result<Target> t = Loader("built-in:" + parent, depth_ + 1).run(toml);
-        if (!t) {
-          error_ = std::move(t).error();
-        } else {
+        if (t) {
           t_ = std::move(*t);
+        } else {
+          fail(root.get("extends"), *t.error().code, t.error().message);
         }
         return;
       }
@@ -178,23 +122,10 @@ class Loader {
     }
   }
 
-  const toml::array* tables(const toml::table& root, std::string_view key) {
-    const toml::node* n = root.get(key);
-    if (!n) return nullptr;
-    const toml::array* list = n->as_array();
-    if (!list || !list->is_homogeneous(toml::node_type::table)) {
-      fail(n, diag::syntax, "'" + std::string(key) + "' must be written as [[" + std::string(key) + "]]");
-      return nullptr;
-    }
-    return list;
-  }
-
   // Several lists may speak of one operator; the statement of higher confidence wins, the later one among equals.
   void operators(const toml::table& root) {
-    const toml::array* lists = tables(root, "operators");
-    if (!lists) return;
-    for (const toml::node& node : *lists) {
-      const toml::table& list = *node.as_table();
+    for (const toml::table* table : tables(root, "operators")) {
+      const toml::table& list = *table;
       allow(list, "[[operators]]", {"supported", "refused", "source", "confidence"});
       const Citation e = evidence(list);
       for (const std::string& op : texts(list, "supported")) state(op, {Support::supported, e});
@@ -208,13 +139,10 @@ class Loader {
   }
 
   void rules(const toml::table& root) {
-    const toml::array* list = tables(root, "rule");
-    if (!list) return;
-    for (const toml::node& node : *list) {
-      const toml::table& table = *node.as_table();
-      allow(table, "[[rule]]", {"id", "op", "require", "why", "source", "confidence"});
-      rule(table);
-      if (error_) return;
+    for (const toml::table* table : tables(root, "rule")) {
+      allow(*table, "[[rule]]", {"id", "op", "require", "why", "source", "confidence"});
+      rule(*table);
+      if (failed()) return;
     }
   }
   void rule(const toml::table& table) {
@@ -224,7 +152,7 @@ class Loader {
     r.why = text(table, "why", true);
     r.evidence = evidence(table);
     const std::string require = text(table, "require", true);
-    if (error_) return;
+    if (failed()) return;
     const OpDef* row = nullptr;
     if (r.op != "*") {
       row = Registry::global().find(r.op);
@@ -248,10 +176,8 @@ class Loader {
     t_.compiler.options = texts(*table, "options");
   }
 
-  std::string file_;
   int depth_;
   Target t_;
-  std::optional<Diag> error_;
 };
 
 size_t edit_distance(std::string_view a, std::string_view b) {

@@ -60,9 +60,11 @@ Status check_shape(std::span<const int64_t> shape) {
   int64_t n = 1;
   for (const int64_t d : shape) {
     if (d < 0) return Diag(diag::shape_mismatch, "negative dimension in shape " + to_string(shape));
-    if (d != 0 && n > kMaxElements / d)
+    // Dimensions of size 0 do not excuse the others: strides and partial products are computed from them.
+    const int64_t factor = d == 0 ? 1 : d;
+    if (n > kMaxElements / factor)
       return Diag(diag::too_large, "a tensor of shape " + to_string(shape) + " has more than 2^40 elements");
-    n *= d;
+    n *= factor;
   }
   return {};
 }

@@ -57,14 +57,17 @@ std::string to_string(std::span<const int64_t> shape) {
 
 Status check_shape(std::span<const int64_t> shape) {
   if (shape.size() > 64) return Diag(diag::too_large, "a tensor of rank " + std::to_string(shape.size()));
+  // An empty tensor has no elements whatever its other dimensions, but strides and partial products must not overflow.
+  bool empty = false;
+  for (const int64_t d : shape) empty |= d == 0;
+  const int64_t most = empty ? int64_t{1} << 62 : kMaxElements;
   int64_t n = 1;
   for (const int64_t d : shape) {
     if (d < 0) return Diag(diag::shape_mismatch, "negative dimension in shape " + to_string(shape));
-    // Dimensions of size 0 do not excuse the others: strides and partial products are computed from them.
-    const int64_t factor = d == 0 ? 1 : d;
-    if (n > kMaxElements / factor)
+    if (d == 0) continue;
+    if (n > most / d)
       return Diag(diag::too_large, "a tensor of shape " + to_string(shape) + " has more than 2^40 elements");
-    n *= factor;
+    n *= d;
   }
   return {};
 }

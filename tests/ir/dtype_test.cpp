@@ -77,6 +77,7 @@ TEST(TensorTest, ShapesAreChecked) {
   EXPECT_FALSE(check_shape(Shape{1 << 30, 1 << 30, 1 << 30}));
   EXPECT_FALSE(check_shape(Shape{-1}));
   EXPECT_TRUE(check_shape(Shape{0, 1 << 30, 1 << 30}));
+  EXPECT_FALSE(check_shape(Shape{0, int64_t{1} << 40, int64_t{1} << 40}));  // strides would overflow
   EXPECT_EQ(*broadcast_shapes(Shape{3, 1}, Shape{2, 1, 4}), (Shape{2, 3, 4}));
   EXPECT_FALSE(broadcast_shapes(Shape{3}, Shape{2}));
   EXPECT_EQ(*normalise_axis(-1, 3), 2);

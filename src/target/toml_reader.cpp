@@ -20,7 +20,7 @@ void TomlReader::check_version(const toml::table& root) {
   if (!v) return fail(&root, diag::syntax, "key 'version' is missing (write version = 1)");
   if (*v != 1)
     fail(root.get("version"), diag::newer_version,
-         "version " + std::to_string(*v) + " is not one this npuport reads (1)");
+         "version " + std::to_string(*v) + " is newer than this npuport reads (1)");
 }
 
 void TomlReader::fail(const toml::node* at, const DiagCode& code, const std::string& what) {

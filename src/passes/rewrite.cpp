@@ -1,0 +1,282 @@
+#include "passes/rewrite.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+
+#include "base/diag_codes.h"
+#include "ir/registry.h"
+#include "passes/pattern.h"
+
+namespace npuport {
+namespace {
+
+[[noreturn]] void bug(const std::string& what) {
+  std::fprintf(stderr, "npuport: %s\n", what.c_str());
+  std::abort();
+}
+
+template <class Map>
+const auto& lookup(const Map& map, std::string_view name) {
+  const auto it = map.find(name);
+  if (it == map.end()) bug("a rewrite asks for '" + std::string(name) + "', which its pattern does not bind");
+  return it->second;
+}
+
+}  // namespace
+
+ValueId Match::value(std::string_view name) const { return lookup(values_, name); }
+double Match::number(std::string_view name) const { return lookup(numbers_, name); }
+const AttrValue& Match::attr(std::string_view name) const { return lookup(attrs_, name); }
+const std::vector<Attr>& Match::rest(std::string_view name) const { return lookup(rests_, name); }
+
+// Builds the replacement text of a row.
+class Replacer {
+ public:
+  Replacer(Builder& b, const Match& m, DType number_type) : b_(b), m_(m), number_type_(number_type) {}
+
+  // One value per root, by the root's name.
+  std::vector<ValueId> run(const std::vector<Statement>& statements, const Pattern& p) {
+    for (const Statement& s : statements) {
+      const std::vector<ValueId> out = s.expr.op.empty() ? std::vector<ValueId>{value(s.expr)} : call(s.expr);
+      for (size_t i = 0; i < s.results.size() && i < out.size(); ++i) env_[s.results[i]] = out[i];
+    }
+    std::vector<ValueId> roots;
+    for (const size_t r : p.roots) roots.push_back(lookup(env_, p.values[r].name));
+    return roots;
+  }
+
+ private:
+  ValueId value(const ExprNode& e) {
+    if (b_.failed()) return {};
+    if (e.number) return b_.scalar(*e.number, number_type_);
+    if (!e.op.empty()) {
+      const std::vector<ValueId> out = call(e);
+      return out.empty() ? ValueId{} : out.front();
+    }
+    if (e.name == "_") return {};
+    if (e.name.starts_with('$')) return b_.scalar(number_of(e.name.substr(1)), number_type_);
+    const auto it = env_.find(e.name);
+    return it != env_.end() ? it->second : m_.value(e.name);
+  }
+
+  double number_of(const std::string& name) {
+    const auto it = m_.numbers_.find(name);
+    if (it != m_.numbers_.end()) return it->second;
+    const AttrValue& a = m_.attr(name);
+    if (const auto* r = std::get_if<double>(&a)) return *r;
+    if (const auto* i = std::get_if<int64_t>(&a)) return static_cast<double>(*i);
+    bug("$" + name + " is no number");
+  }
+
+  std::vector<ValueId> call(const ExprNode& e) {
+    std::vector<ValueId> in;
+    for (const ExprNode& arg : e.args) in.push_back(value(arg));
+    if (b_.failed()) return {};
+    const OpDef& row = op(e.op);
+    std::vector<Attr> attrs;
+    for (const auto& [key, text] : e.attrs) {
+      if (key == "rest") {
+        const auto& rest = m_.rest(text.substr(1));
+        attrs.insert(attrs.end(), rest.begin(), rest.end());
+        continue;
+      }
+      const auto def =
+          std::find_if(row.attrs.begin(), row.attrs.end(), [&](const AttrDef& d) { return d.name == key; });
+      if (def == row.attrs.end()) bug(fmt::format("operator {} has no attribute {}", e.op, key));
+      if (text.starts_with('$')) {
+        const auto number = m_.numbers_.find(text.substr(1));
+        attrs.emplace_back(key, number != m_.numbers_.end() ? AttrValue(number->second) : m_.attr(text.substr(1)));
+        continue;
+      }
+      Result<AttrValue> v = parse_attr(text, def->kind);
+      if (!v) bug(fmt::format("bad value {} of attribute {} in a rewrite", text, key));
+      attrs.emplace_back(key, std::move(*v));
+    }
+    return b_.ops(e.op, std::move(in), std::move(attrs));
+  }
+
+  Builder& b_;
+  const Match& m_;
+  DType number_type_;
+  std::map<std::string, ValueId, std::less<>> env_;
+};
+
+struct RewriteSet::Compiled {
+  Pattern pattern;
+  std::vector<Statement> replacement;
+};
+
+RewriteSet::RewriteSet(std::span<const Rewrite> rows) : rows_(rows) {
+  for (const Rewrite& row : rows) {
+    auto c = std::make_unique<Compiled>();
+    Result<Pattern> p = Pattern::parse(row.match, row.replace);
+    if (!p) bug(fmt::format("rewrite {}: {}", row.name, p.error().message));
+    c->pattern = std::move(*p);
+    if (!row.replace.empty()) {
+      auto s = parse_statements(row.replace);
+      if (!s) bug(fmt::format("rewrite {}: {}", row.name, s.error().message));
+      c->replacement = std::move(*s);
+    }
+    const Pattern& made = c->pattern;
+    by_root_[made.nodes[made.values[made.roots.front()].node].op].push_back(compiled_.size());
+    compiled_.push_back(std::move(c));
+  }
+}
+
+RewriteSet::~RewriteSet() = default;
+
+const RewriteSet::Compiled& RewriteSet::compiled(const Rewrite& row) const {
+  return *compiled_[static_cast<size_t>(&row - rows_.data())];
+}
+
+std::vector<const Rewrite*> RewriteSet::candidates(std::string_view op_name) const {
+  std::vector<const Rewrite*> out;
+  const auto it = by_root_.find(op_name);
+  if (it != by_root_.end())
+    for (const size_t i : it->second) out.push_back(&rows_[i]);
+  return out;
+}
+
+namespace {
+
+std::string where_text(const Graph& g, NodeId id) {
+  const Node& n = g.node(id);
+  return fmt::format("{} %{}", n.op->name, n.outputs.empty() ? "" : g.value(n.outputs.front()).name);
+}
+
+// Takes back nodes added since `first`.
+void undo_nodes(Graph& g, size_t first) {
+  for (size_t i = g.node_slots(); i-- > first;)
+    if (const NodeId id{static_cast<uint32_t>(i)}; g.node(id).alive) g.erase(id);
+}
+
+std::string type_change(const Graph& g, std::span<const ValueId> from, std::span<const ValueId> to) {
+  if (from.size() != to.size()) return fmt::format("it made {} results for {}", to.size(), from.size());
+  for (size_t i = 0; i < from.size(); ++i) {
+    if (!to[i].valid()) return "it made no result";
+    if (!(g.type(from[i]) == g.type(to[i])))
+      return fmt::format("the result would be {} instead of {}", to_string(g.type(to[i])), to_string(g.type(from[i])));
+  }
+  return {};
+}
+
+// Users of `from` move to `to`, which also takes over the name the user knows.
+void take_over(Graph& g, ValueId from, ValueId to, size_t first_new_node) {
+  const std::string known = g.value(from).name;
+  g.replace_uses(from, to);
+  const NodeId p = g.value(to).producer;
+  if (!p.valid() || p.v < first_new_node || g.value(to).name == known) return;
+  g.rename(from, "");
+  g.rename(to, known);
+}
+
+}  // namespace
+
+bool RewriteSet::apply_at(Graph& g, PassContext& c, const Rewrite& row, NodeId node, const std::string& reason,
+                          std::vector<NodeId>* nodes_made) const {
+  const Compiled& k = compiled(row);
+  std::string why;
+  const std::optional<Match> m = Matcher(g, k.pattern).at(node, row.shared, &why);
+  const auto refuse = [&](const std::string& text) {
+    if (c.log && !text.empty())
+      c.say(1, fmt::format("{}: {} refused at {}: {}", c.pass, row.name, where_text(g, node), text));
+    return false;
+  };
+  if (!m) return refuse(why);
+  if (row.numerics == Numerics::approximate && !c.options.allow_approximate)
+    return refuse("it is approximate and approximate rewrites are not allowed");
+  if (row.check)
+    if (const auto no = row.check(g, *m)) return refuse(*no);
+  const size_t first_new = g.node_slots();
+  Builder b(g, /*fold=*/true, int64_t{1} << 40);
+  b.set_origins(merged_origins(g, m->nodes()));
+  DType number_type = DType::f32;
+  if (const DType t = g.type(m->roots().front()).dtype; t != DType::boolean) number_type = t;
+  const std::vector<ValueId> made =
+      row.build ? row.build(b, *m) : Replacer(b, *m, number_type).run(k.replacement, k.pattern);
+  if (Status s = b.take_status(); !s) {
+    undo_nodes(g, first_new);
+    return refuse("the replacement does not fit: " + s.error().message);
+  }
+  if (const std::string change = type_change(g, m->roots(), made); !change.empty()) {
+    undo_nodes(g, first_new);
+    return refuse(change);
+  }
+  LedgerEntry entry{c.pass, std::string(row.name), row.numerics, reason, std::string(row.doc), node_text(g, m->nodes()),
+                    {},     b.origins(),           std::nullopt};
+  for (size_t i = 0; i < made.size(); ++i) take_over(g, m->roots()[i], made[i], first_new);
+  for (auto it = m->nodes().rbegin(); it != m->nodes().rend(); ++it) {
+    const auto& outs = g.node(*it).outputs;
+    if (g.node(*it).alive && std::all_of(outs.begin(), outs.end(), [&](ValueId v) { return g.use_count(v) == 0; }))
+      g.erase(*it);
+  }
+  std::vector<NodeId> fresh;
+  for (size_t i = first_new; i < g.node_slots(); ++i)
+    if (g.node(NodeId{static_cast<uint32_t>(i)}).alive) fresh.push_back(NodeId{static_cast<uint32_t>(i)});
+  entry.after = node_text(g, fresh);
+  c.ledger.add(std::move(entry));
+  if (nodes_made) *nodes_made = std::move(fresh);
+  return true;
+}
+
+Result<size_t> RewriteSet::apply(Graph& g, PassContext& c, int sweeps) const {
+  size_t total = 0;
+  for (int sweep = 0; sweep < sweeps; ++sweep) {
+    size_t applied = 0;
+    for (const NodeId id : g.topological()) {
+      const auto rules = by_root_.find(g.node(id).op->name);
+      if (rules == by_root_.end()) continue;
+      for (const size_t i : rules->second) {
+        if (!g.node(id).alive) break;
+        if (apply_at(g, c, rows_[i], id, "fewer or cheaper operators")) {
+          ++applied;
+          break;
+        }
+      }
+    }
+    if (applied == 0) break;
+    total += applied;
+    g.erase_dead();
+  }
+  return total;
+}
+
+namespace {
+
+Status check_names(const ExprNode& e, bool pattern) {
+  if (e.op.empty()) return {};
+  const OpDef* row = Registry::global().find(e.op);
+  if (!row) return Diag(diag::syntax, "there is no operator " + e.op);
+  for (const auto& [key, text] : e.attrs) {
+    if (key == "rest") {
+      if (!text.starts_with('$')) return Diag(diag::syntax, "rest= takes a $name");
+      continue;
+    }
+    const auto def =
+        std::find_if(row->attrs.begin(), row->attrs.end(), [&](const AttrDef& d) { return d.name == key; });
+    if (def == row->attrs.end()) return Diag(diag::syntax, "operator " + e.op + " has no attribute " + key);
+    if (!text.starts_with('$')) NPU_TRY(parse_attr(text, def->kind));
+  }
+  if (!pattern && e.args.size() > row->in.size() && (row->in.empty() || row->in.back().kind != Port::variadic))
+    return Diag(diag::syntax, "operator " + e.op + " takes fewer inputs");
+  for (const ExprNode& arg : e.args) NPU_TRY(check_names(arg, pattern));
+  return {};
+}
+
+}  // namespace
+
+Status check_rewrite(const Rewrite& row) {
+  NPU_TRY(Pattern::parse(row.match, row.replace));
+  NPU_ASSIGN(const std::vector<Statement> match, parse_statements(row.match));
+  for (const Statement& s : match) NPU_TRY(check_names(s.expr, true));
+  if (row.replace.empty() && !row.build) return Diag(diag::syntax, "a rewrite needs a replacement");
+  if (row.replace.empty()) return {};
+  NPU_ASSIGN(const std::vector<Statement> replace, parse_statements(row.replace));
+  for (const Statement& s : replace) NPU_TRY(check_names(s.expr, false));
+  return {};
+}
+
+}  // namespace npuport

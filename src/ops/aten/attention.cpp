@@ -112,10 +112,151 @@ Attention attend(AtenCall& c) {
 
 void sdpa(AtenCall& c) { c.ret(attend(c).y); }
 
+// Splits [batch, length, heads * width] into [batch, heads, length, width].
+ValueId split_heads(Builder& b, ValueId x, int64_t heads) {
+  const Shape s = b.shape(x);
+  if (b.failed() || s.size() != 3 || heads < 1) return x;
+  return b.transpose(b.reshape(x, {s[0], s[1], heads, s[2] / heads}), {0, 2, 1, 3});
+}
+
+// Rows [begin, end) of the packed projection weight or bias.
+ValueId rows(Builder& b, ValueId packed, int64_t begin, int64_t end) { return aten_nn::slice(b, packed, 0, begin, end); }
+
+// What the fast paths call a mask forbids where it is true (or, as a float term, -inf). Types: 0 = [queries, keys],
+// 1 = [batch, keys], 2 = [batch, heads, queries, keys].
+ValueId forbidding_mask(Builder& b, ValueId mask, int64_t type, DType dtype) {
+  if (!mask.valid()) return {};
+  if (type == 1) {
+    const Shape s = b.shape(mask);
+    if (!b.failed() && s.size() == 2) mask = b.reshape(mask, {s[0], 1, 1, s[1]});
+  }
+  if (b.dtype(mask) != DType::boolean) return b.cast(mask, dtype);
+  return b.op("logical_not", {mask});
+}
+
+struct Projections {
+  ValueId qkv_weight, qkv_bias, out_weight, out_bias;
+};
+
+// Self- or cross-attention of nn.MultiheadAttention on [batch, length, width]; weights are [batch, heads, q, k].
+Attention multi_head(Builder& b, ValueId query, ValueId key, ValueId value, int64_t heads, const Projections& p,
+                     ValueId mask) {
+  const Shape s = b.shape(query);
+  if (b.failed()) return {};
+  if (s.size() != 3 || heads < 1 || s[2] % heads != 0 || b.shape(p.qkv_weight) != Shape{3 * s[2], s[2]}) {
+    b.fail(Diag(diag::shape_mismatch, fmt::format("multi-head attention: query {} does not fit {} heads and weight {}",
+                                                  to_string(s), heads, to_string(b.shape(p.qkv_weight)))));
+    return {};
+  }
+  const ValueId source[] = {query, key, value};
+  ValueId head[3];
+  for (int64_t i = 0; i < 3; ++i) {
+    const ValueId weight = rows(b, p.qkv_weight, i * s[2], (i + 1) * s[2]);
+    const ValueId bias = p.qkv_bias.valid() ? rows(b, p.qkv_bias, i * s[2], (i + 1) * s[2]) : ValueId{};
+    head[i] = split_heads(b, b.op("linear", {source[i], weight, bias}), heads);
+  }
+  const double scale = 1.0 / std::sqrt(static_cast<double>(s[2] / heads));
+  const ValueId weights = attention_weights(b, head[0], head[1], mask, scale);
+  const ValueId mixed = b.transpose(b.op("matmul", {weights, head[2]}), {0, 2, 1, 3});
+  return {b.op("linear", {b.reshape(mixed, s), p.out_weight, p.out_bias}), weights};
+}
+
+int64_t mask_type(AtenCall& c) { return c.is_none("mask_type") ? 2 : c.i("mask_type"); }
+
+void native_multi_head(AtenCall& c) {
+  Builder& b = c.b;
+  const ValueId query = c.tensor("query");
+  const ValueId mask = forbidding_mask(b, c.tensor("mask"), mask_type(c), b.dtype(query));
+  const Attention a = multi_head(
+      b, query, c.tensor("key"), c.tensor("value"), c.i("num_head"),
+      {c.tensor("qkv_weight"), c.tensor("qkv_bias"), c.tensor("proj_weight"), c.tensor("proj_bias")}, mask);
+  c.ret(a.y);
+  const bool average = c.flag("average_attn_weights");
+  c.ret(average ? aten_nn::reduce(b, "reduce_mean", a.weights, {1}, false) : a.weights);
+}
+
+// nn.TransformerEncoderLayer's fused forward: attention and feed-forward blocks, normalised before or after.
+void encoder_layer(AtenCall& c) {
+  Builder& b = c.b;
+  const ValueId src = c.tensor("src");
+  const ValueId mask = forbidding_mask(b, c.tensor("mask"), mask_type(c), b.dtype(src));
+  const auto norm = [&](ValueId x, std::string_view weight, std::string_view bias) {
+    return b.op("layer_norm", {x, c.tensor(weight), c.tensor(bias)}, {{"eps", c.f("eps")}});
+  };
+  const auto attention = [&](ValueId x) {
+    return multi_head(b, x, x, x, c.i("num_heads"),
+                      {c.tensor("qkv_weight"), c.tensor("qkv_bias"), c.tensor("proj_weight"), c.tensor("proj_bias")},
+                      mask)
+        .y;
+  };
+  const auto feed_forward = [&](ValueId x) {
+    const ValueId hidden = b.op("linear", {x, c.tensor("ffn_weight_1"), c.tensor("ffn_bias_1")});
+    const ValueId active = b.op(c.flag("use_gelu") ? "gelu" : "relu", {hidden});
+    return b.op("linear", {active, c.tensor("ffn_weight_2"), c.tensor("ffn_bias_2")});
+  };
+  if (c.flag("norm_first")) {
+    const ValueId x = b.add(src, attention(norm(src, "norm_weight_1", "norm_bias_1")));
+    return c.ret(b.add(x, feed_forward(norm(x, "norm_weight_2", "norm_bias_2"))));
+  }
+  const ValueId x = norm(b.add(src, attention(src)), "norm_weight_1", "norm_bias_1");
+  c.ret(norm(b.add(x, feed_forward(x)), "norm_weight_2", "norm_bias_2"));
+}
+
+// True when every element of a constant bool mask is true.
+bool keeps_all(const Tensor* mask) {
+  if (!mask) return false;
+  for (int64_t i = 0; i < mask->count(); ++i) {
+    if (get_int(*mask, i) == 0) return false;
+  }
+  return true;
+}
+
+// A nested tensor drops padded rows; with nothing padded it is the tensor itself.
+void nested_from_mask(AtenCall& c) {
+  if (keeps_all(c.b.constant_of(c.tensor("mask")))) return c.ret(c.tensor("t"));
+  c.fail(Diag(diag::unsupported, "a nested tensor whose rows have different lengths",
+              "Export with enable_nested_tensor=False in nn.TransformerEncoder."));
+}
+
+void nested_left_aligned(AtenCall& c) {
+  const Tensor* mask = c.b.constant_of(c.tensor("mask"));
+  if (!mask || mask->shape.size() != 2) {
+    return c.fail(Diag(diag::data_dependent, "whether a padding mask is left-aligned depends on input values",
+                       "Export with enable_nested_tensor=False in nn.TransformerEncoder."));
+  }
+  bool aligned = true;
+  for (int64_t i = 0; i + 1 < mask->count(); ++i) {
+    const bool row_end = (i + 1) % mask->shape[1] == 0;
+    aligned = aligned && (row_end || get_int(*mask, i) != 0 || get_int(*mask, i + 1) == 0);
+  }
+  c.ret(c.b.constant(Tensor::scalar(aligned)));
+}
+
+void to_padded(AtenCall& c) {
+  const ValueId x = c.tensor("self");
+  if (c.is_none("output_size") || c.ints("output_size") == c.b.shape(x)) return c.ret(x);
+  c.fail(Diag(diag::unsupported, "to_padded_tensor with another size than the tensor's own"));
+}
+
 constexpr AtenRow kRows[] = {
     {.schema = "scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, float "
                "dropout_p=0.0, bool is_causal=False, *, float? scale=None, bool enable_gqa=False) -> Tensor",
      .fn = sdpa},
+    {.schema = "_native_multi_head_attention(Tensor query, Tensor key, Tensor value, int embed_dim, int num_head, Tensor "
+               "qkv_weight, Tensor qkv_bias, Tensor proj_weight, Tensor proj_bias, Tensor? mask=None, bool "
+               "need_weights=True, bool average_attn_weights=True, int? mask_type=None) -> (Tensor, Tensor)",
+     .fn = native_multi_head},
+    {.schema = "_transformer_encoder_layer_fwd(Tensor src, int embed_dim, int num_heads, Tensor qkv_weight, Tensor "
+               "qkv_bias, Tensor proj_weight, Tensor proj_bias, bool use_gelu, bool norm_first, float eps, Tensor "
+               "norm_weight_1, Tensor norm_bias_1, Tensor norm_weight_2, Tensor norm_bias_2, Tensor ffn_weight_1, Tensor "
+               "ffn_bias_1, Tensor ffn_weight_2, Tensor ffn_bias_2, Tensor? mask=None, int? mask_type=None) -> Tensor",
+     .fn = encoder_layer},
+    {.schema = "_nested_tensor_from_mask(Tensor t, Tensor mask, bool mask_check=True) -> Tensor",
+     .fn = nested_from_mask},
+    {.schema = "_nested_tensor_from_mask_left_aligned(Tensor t, Tensor mask) -> bool", .fn = nested_left_aligned},
+    {.schema = "to_padded_tensor(Tensor self, float padding, int[]? output_size=None) -> Tensor", .fn = to_padded},
+    {.schema = "nested_to_padded_tensor(Tensor self, float padding, int[]? output_size=None) -> Tensor",
+     .fn = to_padded},
 };
 
 }  // namespace

@@ -45,6 +45,14 @@ ValueId squeeze(Builder& b, ValueId x, size_t axis) {
   return b.reshape(x, std::move(s));
 }
 
+ValueId slice(Builder& b, ValueId x, int64_t axis, int64_t begin, int64_t end) {
+  const Shape& s = b.shape(x);
+  if (b.failed() || (begin == 0 && axis < static_cast<int64_t>(s.size()) && s[static_cast<size_t>(axis)] == end)) {
+    return x;
+  }
+  return b.op("slice", {x}, {{"starts", Ints{begin}}, {"ends", Ints{end}}, {"axes", Ints{axis}}, {"steps", Ints{1}}});
+}
+
 Batched::Batched(Builder& b, ValueId x, size_t spatial_rank)
     : value(x), added(b.shape(x).size() == spatial_rank + 1) {
   if (added) value = unsqueeze(b, x, 0);

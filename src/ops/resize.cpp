@@ -41,8 +41,8 @@ Status check_mode(const InferCall& c) {
   const std::optional<Mode> mode = parse_mode(c.attrs.s("mode"));
   const bool nearest = mode == Mode::nearest || mode == Mode::nearest_exact, antialias = c.attrs.b("antialias");
   if (!mode || (antialias && nearest) || (mode == Mode::lanczos && !antialias)) {
-    return Diag(diag::bad_attribute, fmt::format("{}: mode \"{}\" with antialias={} is not known", c.op.name,
-                                                 c.attrs.s("mode"), antialias));
+    return Diag(diag::bad_attribute,
+                fmt::format("{}: mode \"{}\" with antialias={} is not known", c.op.name, c.attrs.s("mode"), antialias));
   }
   if (!nearest && !is_float(c.in[0]->dtype)) {
     return Diag(diag::dtype_mismatch, fmt::format("{}: mode {} needs a float type, x is {}", c.op.name,
@@ -98,7 +98,8 @@ T ratio_of(const Axis& a) {
 template <class T>
 Table<T> nearest_table(const Axis& a, bool exact) {
   // PyTorch has float ratios here even for double images.
-  const float ratio = a.scale > 0 ? static_cast<float>(1.0 / a.scale) : static_cast<float>(a.in) / static_cast<float>(a.out);
+  const float ratio =
+      a.scale > 0 ? static_cast<float>(1.0 / a.scale) : static_cast<float>(a.in) / static_cast<float>(a.out);
   Table<T> t;
   for (int64_t o = 0; o < a.out; ++o) {
     const float position = exact ? (static_cast<float>(o) + 0.5F) * ratio : static_cast<float>(o) * ratio;

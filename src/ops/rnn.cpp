@@ -31,8 +31,7 @@ constexpr AttrDef kReverse = {"reverse", AttrKind::boolean, "false", "run from t
 constexpr AttrDef kLengths = {"lengths", AttrKind::integers, "[]",
                               "steps per batch element; empty = all. Later steps give 0 and leave the state alone"};
 constexpr AttrDef kAttrs[] = {kReverse, kLengths};
-constexpr AttrDef kRnnAttrs[] = {kReverse, kLengths,
-                                 {"nonlinearity", AttrKind::string, "\"tanh\"", "tanh or relu"}};
+constexpr AttrDef kRnnAttrs[] = {kReverse, kLengths, {"nonlinearity", AttrKind::string, "\"tanh\"", "tanh or relu"}};
 
 // Gates per hidden unit.
 int64_t gates_of(std::string_view op) { return op == "lstm" ? 4 : op == "gru" ? 3 : 1; }
@@ -86,7 +85,8 @@ Result<std::vector<TensorType>> infer(const InferCall& c) {
   NPU_TRY(expect_shape(c, 6, {s.batch, s.hidden}));
   NPU_TRY(expect_shape(c, 7, {s.output, s.hidden}));
   NPU_TRY(check_attrs(c, s));
-  std::vector<TensorType> out{{x.dtype, {s.steps, s.batch, s.output}, nullptr}, {x.dtype, {s.batch, s.output}, nullptr}};
+  std::vector<TensorType> out{{x.dtype, {s.steps, s.batch, s.output}, nullptr},
+                              {x.dtype, {s.batch, s.output}, nullptr}};
   if (c.op.out.size() == 3) out.push_back({x.dtype, {s.batch, s.hidden}, nullptr});
   return out;
 }

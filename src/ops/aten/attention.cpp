@@ -120,7 +120,9 @@ ValueId split_heads(Builder& b, ValueId x, int64_t heads) {
 }
 
 // Rows [begin, end) of the packed projection weight or bias.
-ValueId rows(Builder& b, ValueId packed, int64_t begin, int64_t end) { return aten_nn::slice(b, packed, 0, begin, end); }
+ValueId rows(Builder& b, ValueId packed, int64_t begin, int64_t end) {
+  return aten_nn::slice(b, packed, 0, begin, end);
+}
 
 // What the fast paths call a mask forbids where it is true (or, as a float term, -inf). Types: 0 = [queries, keys],
 // 1 = [batch, keys], 2 = [batch, heads, queries, keys].
@@ -167,9 +169,9 @@ void native_multi_head(AtenCall& c) {
   Builder& b = c.b;
   const ValueId query = c.tensor("query");
   const ValueId mask = forbidding_mask(b, c.tensor("mask"), mask_type(c), b.dtype(query));
-  const Attention a = multi_head(
-      b, query, c.tensor("key"), c.tensor("value"), c.i("num_head"),
-      {c.tensor("qkv_weight"), c.tensor("qkv_bias"), c.tensor("proj_weight"), c.tensor("proj_bias")}, mask);
+  const Attention a =
+      multi_head(b, query, c.tensor("key"), c.tensor("value"), c.i("num_head"),
+                 {c.tensor("qkv_weight"), c.tensor("qkv_bias"), c.tensor("proj_weight"), c.tensor("proj_bias")}, mask);
   c.ret(a.y);
   const bool average = c.flag("average_attn_weights");
   c.ret(average ? aten_nn::reduce(b, "reduce_mean", a.weights, {1}, false) : a.weights);
@@ -242,14 +244,16 @@ constexpr AtenRow kRows[] = {
     {.schema = "scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, float "
                "dropout_p=0.0, bool is_causal=False, *, float? scale=None, bool enable_gqa=False) -> Tensor",
      .fn = sdpa},
-    {.schema = "_native_multi_head_attention(Tensor query, Tensor key, Tensor value, int embed_dim, int num_head, Tensor "
-               "qkv_weight, Tensor qkv_bias, Tensor proj_weight, Tensor proj_bias, Tensor? mask=None, bool "
-               "need_weights=True, bool average_attn_weights=True, int? mask_type=None) -> (Tensor, Tensor)",
+    {.schema =
+         "_native_multi_head_attention(Tensor query, Tensor key, Tensor value, int embed_dim, int num_head, Tensor "
+         "qkv_weight, Tensor qkv_bias, Tensor proj_weight, Tensor proj_bias, Tensor? mask=None, bool "
+         "need_weights=True, bool average_attn_weights=True, int? mask_type=None) -> (Tensor, Tensor)",
      .fn = native_multi_head},
-    {.schema = "_transformer_encoder_layer_fwd(Tensor src, int embed_dim, int num_heads, Tensor qkv_weight, Tensor "
-               "qkv_bias, Tensor proj_weight, Tensor proj_bias, bool use_gelu, bool norm_first, float eps, Tensor "
-               "norm_weight_1, Tensor norm_bias_1, Tensor norm_weight_2, Tensor norm_bias_2, Tensor ffn_weight_1, Tensor "
-               "ffn_bias_1, Tensor ffn_weight_2, Tensor ffn_bias_2, Tensor? mask=None, int? mask_type=None) -> Tensor",
+    {.schema =
+         "_transformer_encoder_layer_fwd(Tensor src, int embed_dim, int num_heads, Tensor qkv_weight, Tensor "
+         "qkv_bias, Tensor proj_weight, Tensor proj_bias, bool use_gelu, bool norm_first, float eps, Tensor "
+         "norm_weight_1, Tensor norm_bias_1, Tensor norm_weight_2, Tensor norm_bias_2, Tensor ffn_weight_1, Tensor "
+         "ffn_bias_1, Tensor ffn_weight_2, Tensor ffn_bias_2, Tensor? mask=None, int? mask_type=None) -> Tensor",
      .fn = encoder_layer},
     {.schema = "_nested_tensor_from_mask(Tensor t, Tensor mask, bool mask_check=True) -> Tensor",
      .fn = nested_from_mask},

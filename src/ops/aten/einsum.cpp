@@ -1,10 +1,11 @@
 // ATen einsum and tensordot.
+#include "ops/support/einsum.h"
+
 #include <algorithm>
 #include <numeric>
 
 #include "base/diag_codes.h"
 #include "ops/aten.h"
-#include "ops/support/einsum.h"
 
 namespace npuport {
 namespace {

@@ -54,8 +54,7 @@ void by_list(AtenCall& c) {
   if (c.is_none("output_size") && c.is_none("scale_factors")) {
     return c.fail(Diag(diag::bad_attribute, "upsampling needs either a size or scale factors"));
   }
-  emit(c, c.tensor("input"), kind(), c.ints("output_size"), c.reals("scale_factors"),
-       align && c.flag("align_corners"));
+  emit(c, c.tensor("input"), kind(), c.ints("output_size"), c.reals("scale_factors"), align && c.flag("align_corners"));
 }
 
 double factor(AtenCall& c, std::string_view arg) { return c.is_none(arg) ? 0.0 : c.f(arg); }

@@ -136,8 +136,8 @@ StackResult run_stack(AtenCall& c, const Stack& s, ValueId x) {
   const size_t plain = cells * (s.biases ? 4 : 2);
   const bool projected = s.params.size() == plain + cells;
   if (s.params.size() != plain && !projected) {
-    c.fail(Diag(diag::shape_mismatch,
-                fmt::format("{}: {} weights for {} layers in {} directions", s.op, s.params.size(), s.layers, directions)));
+    c.fail(Diag(diag::shape_mismatch, fmt::format("{}: {} weights for {} layers in {} directions", s.op,
+                                                  s.params.size(), s.layers, directions)));
     return {};
   }
   std::vector<ValueId> hs, cs;
@@ -263,7 +263,8 @@ void pack_padded(AtenCall& c) {
   const bool sorted = std::is_sorted(lengths->begin(), lengths->end(), std::greater<>());
   if (lengths->empty() || !sorted || lengths->back() < 1 || lengths->front() > s[0] ||
       static_cast<int64_t>(lengths->size()) != s[1]) {
-    return c.fail(Diag(diag::bad_attribute, "lengths of a packed sequence must be sorted, positive and fit the tensor"));
+    return c.fail(
+        Diag(diag::bad_attribute, "lengths of a packed sequence must be sorted, positive and fit the tensor"));
   }
   Ints sizes;
   for (int64_t t = 0; t < lengths->front(); ++t) {
@@ -331,8 +332,9 @@ constexpr AtenRow kRows[] = {
     {.schema = "rnn_relu.data(Tensor data, Tensor batch_sizes, Tensor hx, Tensor[] params, bool has_biases, int "
                "num_layers, float dropout, bool train, bool bidirectional) -> (Tensor, Tensor)",
      .fn = rnn_relu_packed},
-    {.schema = "lstm_cell(Tensor input, Tensor[] hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None) -> "
-               "(Tensor, Tensor)",
+    {.schema =
+         "lstm_cell(Tensor input, Tensor[] hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None) -> "
+         "(Tensor, Tensor)",
      .fn = lstm_cell},
     {.schema = "gru_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None) -> "
                "Tensor",

@@ -53,8 +53,7 @@ ValueId slice(Builder& b, ValueId x, int64_t axis, int64_t begin, int64_t end) {
   return b.op("slice", {x}, {{"starts", Ints{begin}}, {"ends", Ints{end}}, {"axes", Ints{axis}}, {"steps", Ints{1}}});
 }
 
-Batched::Batched(Builder& b, ValueId x, size_t spatial_rank)
-    : value(x), added(b.shape(x).size() == spatial_rank + 1) {
+Batched::Batched(Builder& b, ValueId x, size_t spatial_rank) : value(x), added(b.shape(x).size() == spatial_rank + 1) {
   if (added) value = unsqueeze(b, x, 0);
 }
 

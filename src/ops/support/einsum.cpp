@@ -44,9 +44,9 @@ Labelled take_diagonal(Builder& b, const Labelled& t, size_t first, size_t secon
   s.back() = n * n;
   const auto axis = static_cast<int64_t>(s.size()) - 1;
   const ValueId flat = b.reshape(moved, s);
-  return {b.op("slice", {flat}, {{"starts", Ints{0}}, {"ends", Ints{n * n}}, {"axes", Ints{axis}},
-                                 {"steps", Ints{n + 1}}}),
-          labels};
+  return {
+      b.op("slice", {flat}, {{"starts", Ints{0}}, {"ends", Ints{n * n}}, {"axes", Ints{axis}}, {"steps", Ints{n + 1}}}),
+      labels};
 }
 
 Labelled without_repeats(Builder& b, Labelled t) {
@@ -137,8 +137,8 @@ Labelled multiply_matrices(Builder& b, const Labelled& x, const Labelled& y, con
   for (const int64_t label : r.left) out.push_back(size_of(b, x, label));
   for (const int64_t label : r.right) out.push_back(size_of(b, y, label));
   const Factor left = as_matrix(b, x, r.batch, r.left, r.summed), right = as_matrix(b, y, r.batch, r.summed, r.right);
-  const ValueId z = b.op("matmul", {left.value, right.value},
-                         {{"transpose_a", left.transposed}, {"transpose_b", right.transposed}});
+  const ValueId z =
+      b.op("matmul", {left.value, right.value}, {{"transpose_a", left.transposed}, {"transpose_b", right.transposed}});
   return {b.reshape(z, std::move(out)), joined(r.batch, r.left, r.right)};
 }
 
@@ -166,8 +166,8 @@ Status check_sizes(const Builder& b, const std::vector<Labelled>& operands, cons
   for (const Labelled& t : operands) {
     const Shape& s = b.shape(t.value);
     if (s.size() != t.labels.size()) {
-      return Diag(diag::shape_mismatch, fmt::format("an operand of shape {} got {} indices", to_string(s),
-                                                    t.labels.size()));
+      return Diag(diag::shape_mismatch,
+                  fmt::format("an operand of shape {} got {} indices", to_string(s), t.labels.size()));
     }
     for (size_t i = 0; i < s.size(); ++i) {
       int64_t& known = sizes.emplace(t.labels[i], s[i]).first->second;

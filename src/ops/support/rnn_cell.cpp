@@ -12,7 +12,8 @@ namespace {
 std::vector<ValueId> split_gates(Builder& b, ValueId x, int64_t gates) {
   const Shape s = b.shape(x);
   if (b.failed() || s.size() != 2) return std::vector<ValueId>(static_cast<size_t>(gates));
-  std::vector<ValueId> parts = b.ops("split", {x}, {{"axis", 1}, {"sizes", Ints(static_cast<size_t>(gates), s[1] / gates)}});
+  std::vector<ValueId> parts =
+      b.ops("split", {x}, {{"axis", 1}, {"sizes", Ints(static_cast<size_t>(gates), s[1] / gates)}});
   parts.resize(static_cast<size_t>(gates));
   return parts;
 }
@@ -102,7 +103,7 @@ std::vector<ValueId> expand_rnn(Builder& b, std::string_view op, std::span<const
     state = next;
   }
   if (b.failed()) return {};
-  const ValueId y = steps.empty() ? b.constant(Tensor::zeros(dtype, {0, x[1], w_hh[1]}))
+  const ValueId y = steps.empty()       ? b.constant(Tensor::zeros(dtype, {0, x[1], w_hh[1]}))
                     : steps.size() == 1 ? steps[0]
                                         : b.op("concat", steps, {{"axis", 0}});
   if (op == "lstm") return {y, state.h, state.c};

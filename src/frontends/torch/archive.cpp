@@ -180,6 +180,7 @@ std::optional<TorchFileKind> sniff_torch_file(const std::string& path) {
 }
 
 const std::string& TorchArchive::path() const { return state_->file->path(); }
+uint64_t TorchArchive::file_bytes() const { return state_->file->bytes().size(); }
 TorchFileKind TorchArchive::kind() const { return state_->kind; }
 int64_t TorchArchive::version() const { return state_->version; }
 bool TorchArchive::big_endian() const { return state_->big_endian; }

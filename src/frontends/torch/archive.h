@@ -35,6 +35,7 @@ class TorchArchive {
   static Result<TorchArchive> open(const std::string& path);
 
   const std::string& path() const;
+  uint64_t file_bytes() const;
   TorchFileKind kind() const;
   int64_t version() const;                    // archive format (3 for PyTorch 1.6 to today); 0 when the file says none
   bool big_endian() const;                    // byte order of the storages
@@ -54,7 +55,7 @@ class TorchArchive {
   // The pickle NAME.debug_pkl beside a code file (tuples of strings and integers); nullptr when the archive has none.
   // Cached.
   Result<const Pickle*> debug(std::string_view name) const;
-  // traced_inputs.pkl: a dict of method name → tuple of the example inputs; nullptr when the archive has none. Cached.
+  // traced_inputs.pkl: a dict of method name → list of the example inputs; nullptr when the archive has none. Cached.
   Result<const PickleValue*> traced_inputs() const;
 
   // The dense little-endian tensor a `tensor` value describes. The same storage, offset, sizes, strides and dtype give

@@ -1,0 +1,55 @@
+#include "frontends/frontend.h"
+
+#include <fmt/core.h>
+
+#include "base/diag_codes.h"
+#include "base/mapped_file.h"
+#include "base/zip.h"
+#include "frontends/plain.h"
+#include "frontends/torch/checkpoint.h"
+
+namespace npuport {
+namespace {
+
+// Asked in this order: the first row that accepts a file reads it.
+constexpr Frontend rows[] = {
+    {"checkpoint", "PyTorch checkpoint (torch.save): inspect only", accepts_checkpoint, inspect_checkpoint, nullptr},
+    {"npz", "NumPy archive: inspect only", accepts_npz, inspect_npz, nullptr},
+    {"npy", "NumPy array: inspect only", accepts_npy, inspect_npy, nullptr},
+    {"ir-text", "npuport IR text", accepts_ir_text, inspect_ir_text, import_ir_text},
+};
+
+std::string first_bytes(std::span<const std::byte> bytes) {
+  if (bytes.empty()) return "the file is empty";
+  std::string hex;
+  for (const std::byte b : bytes.first(std::min<size_t>(bytes.size(), 8)))
+    hex += fmt::format(" {:02x}", std::to_integer<int>(b));
+  return "it starts with" + hex;
+}
+
+}  // namespace
+
+std::span<const Frontend> frontends() { return rows; }
+
+Result<const Frontend*> frontend_for(const std::string& path) {
+  NPU_ASSIGN(const auto file, MappedFile::open(path));
+  for (const Frontend& row : rows)
+    if (row.accepts(path)) return &row;
+  // A cut-off archive is worth a better message than "unknown".
+  if (ZipReader::looks_like_zip(file->bytes())) NPU_TRY(ZipReader::open(file));
+  std::string known;
+  for (const Frontend& row : rows) known += fmt::format("{}{}", known.empty() ? "" : ", ", row.format);
+  return Diag(diag::unknown_format, fmt::format("no known file type; {}", first_bytes(file->bytes())),
+              fmt::format("npuport reads {}; is the file complete?", known))
+      .in_file(path);
+}
+
+Result<ImportedModel> import_model(const std::string& path, const ImportOptions& options) {
+  NPU_ASSIGN(const Frontend* row, frontend_for(path));
+  if (row->import) return row->import(path, options);
+  return Diag(diag::unknown_format, fmt::format("a file of type {} holds no model that can be imported", row->format),
+              "inspect shows what it holds; trace turns a checkpoint into TorchScript")
+      .in_file(path);
+}
+
+}  // namespace npuport

@@ -1,21 +1,15 @@
-"""Reading checkpoints without running anything they hold.
-
-A checkpoint is a pickle inside a zip (PyTorch >= 1.6) or a bare pickle (older). It is first read with PyTorch's own
-``weights_only=True``; when that refuses (an optimiser's options, a whole module ...), it is read again by an unpickler
-that knows only the tensor-building functions and puts an inert `Stub` in the place of every other class. Nothing named
-by the file is ever imported or called.
+"""What a checkpoint holds: a whole module or a state_dict, in which wrappers, stored how. Runs nothing in the file
+(safe_pickle.py); only load_full_module does, and only when told to.
 """
 
 import collections
 import hashlib
-import io
 import os
-import pickle
 import zipfile
 
-import numpy as np
 import torch
 
+from . import safe_pickle
 from .errors import HelperError
 
 MESSAGES = {
@@ -27,78 +21,6 @@ MESSAGES = {
 EMA_KEYS = ("state_dict_ema", "model_state_dict_ema", "ema_state_dict", "model_ema", "params_ema", "ema_model", "ema")
 RAW_KEYS = ("model_state_dict", "state_dict", "model", "params", "net", "network", "weights", "module")
 PREFIXES = ("module.", "_orig_mod.", "ema_model.", "model.", "net.")
-
-
-class Stub:
-    """Stands for an object of a class that is not loaded; remembers its class name and state, does nothing."""
-
-    _np_class = "?"
-
-    def __init__(self, *args, **kwargs):
-        self.__dict__["_np_args"] = args
-
-    def __setstate__(self, state):
-        if isinstance(state, tuple) and len(state) == 2 and isinstance(state[0], (dict, type(None))):
-            state = {**(state[0] or {}), **(state[1] or {})}
-        self.__dict__["_np_state"] = state
-
-    def __setitem__(self, key, value):
-        self.__dict__.setdefault("_np_items", {})[key] = value
-
-    def append(self, _):
-        pass
-
-    def extend(self, _):
-        pass
-
-    add = append
-
-
-def _stub_class(module, name):
-    return type("Stub", (Stub,), {"_np_class": f"{module}.{name}"})
-
-
-# Functions and classes that only build tensors and containers.
-_SAFE = {
-    ("collections", "OrderedDict"): collections.OrderedDict,
-    ("collections", "defaultdict"): lambda *a: collections.OrderedDict(),
-    ("torch._utils", "_rebuild_tensor"): torch._utils._rebuild_tensor,
-    ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
-    ("torch._utils", "_rebuild_parameter"): lambda data, *_: data,
-    ("torch._utils", "_rebuild_parameter_with_state"): lambda data, *_: data,
-    ("torch", "Size"): torch.Size,
-    ("torch", "device"): torch.device,
-    ("torch.nn.parameter", "Parameter"): lambda data=None, *_: data,
-    ("builtins", "set"): set, ("__builtin__", "set"): set,
-}
-
-
-class _SafeUnpickler(pickle.Unpickler):
-    stubbed = None  # names of the classes that were not loaded
-
-    def find_class(self, module, name):
-        if (module, name) in _SAFE:
-            return _SAFE[module, name]
-        if module in ("torch", "torch.storage") and (name.endswith("Storage") or name == "_load_from_bytes"):
-            if name != "_load_from_bytes" and hasattr(torch, name):
-                return getattr(torch, name)
-        elif module == "torch" and isinstance(getattr(torch, name, None), torch.dtype):
-            return getattr(torch, name)
-        self.stubbed.add(f"{module}.{name}")
-        return _stub_class(module, name)
-
-
-class _SafePickleModule:
-    """What torch.load expects of `pickle_module`."""
-
-    __name__ = "npuport_safe_pickle"
-
-    def __init__(self):
-        stubbed = self.stubbed = set()
-        self.Unpickler = type("Unpickler", (_SafeUnpickler,), {"stubbed": stubbed})
-
-    def load(self, file, **kwargs):
-        return self.Unpickler(file, **kwargs).load()
 
 
 class Checkpoint:
@@ -167,22 +89,10 @@ def _check_file(path):
 def _load_safely(path):
     """-> (object, set of class names that were replaced by stubs)."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True), set()
+        return safe_pickle.load(path)
     except OSError as e:
         raise _open_error(path, e)
-    except Exception:
-        pass  # read again below, where unknown classes become stubs and real damage is reported
-    module = _SafePickleModule()
-    try:
-        try:
-            return torch.load(path, map_location="cpu", pickle_module=module, weights_only=False), module.stubbed
-        except TypeError as e:
-            if "weights_only" not in str(e):
-                raise
-            return torch.load(path, map_location="cpu", pickle_module=module), module.stubbed
-    except OSError as e:
-        raise _open_error(path, e)
-    except Exception as e:  # any damage of a hostile or cut file ends up here, with the reader's own words
+    except Exception as e:  # whatever a cut or hostile file provokes in the unpickler is damage of the file
         first = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
         raise HelperError("corrupt-file", f"{path} cannot be read: {first}", "copy or download the file again")
 
@@ -199,13 +109,13 @@ def _module_state(stub, prefix="", out=None, depth=0):
             if isinstance(t, torch.Tensor) and not (kind == "_buffers" and name in skip):
                 out[prefix + name] = t
     for name, child in (state.get("_modules") or {}).items():
-        if isinstance(child, Stub):
+        if isinstance(child, safe_pickle.Stub):
             _module_state(child, f"{prefix}{name}.", out, depth + 1)
     return out
 
 
 def _is_module(obj):
-    return isinstance(obj, Stub) and isinstance(obj.__dict__.get("_np_state"), dict) and "_modules" in obj.__dict__["_np_state"]
+    return isinstance(obj, safe_pickle.Stub) and isinstance(obj.__dict__.get("_np_state"), dict) and "_modules" in obj.__dict__["_np_state"]
 
 
 def _is_state(obj):
@@ -263,7 +173,7 @@ def read_checkpoint(path, use_ema=True, lang="en"):
     state = _unwrap(obj, ck, use_ema)
     ck.classes = sorted(stubbed)
     if not state:
-        what = obj._np_class if isinstance(obj, Stub) else type(obj).__name__
+        what = obj._np_class if isinstance(obj, safe_pickle.Stub) else type(obj).__name__
         keys = ", ".join(map(str, list(obj)[:8])) if isinstance(obj, dict) else ""
         raise HelperError("unknown-format", f"{path} holds a {what}{' with keys ' + keys if keys else ''}, but no weights",
                           "expected a state_dict, a dict with one under "

@@ -164,9 +164,11 @@ def worst_difference(got, want):
 def make_archive(model, inputs, specs, path, script=False):
     """Writes the archive of `model` to `path`; returns {"warnings", "max_difference", "bytes"}."""
     findings = []
+    run_module(model, inputs)  # a model that fails by itself is reported as such, not as a failed trace
     if script:
         try:
-            traced = torch.jit.script(model)
+            with _no_deprecation():
+                traced = torch.jit.script(model)
         except Exception as e:
             raise HelperError("unsupported-feature", f"torch.jit.script refuses the module: {_first_line(e)}",
                               "leave --script out to trace it, or change the lines PyTorch names", notes=str(e).splitlines()[1:12])
@@ -217,10 +219,18 @@ def _trace(model, inputs):
     return traced, _tracer_findings(caught)
 
 
+@contextlib.contextmanager
+def _no_deprecation():
+    """TorchScript is what npuport reads; newer PyTorch recommends torch.export at every call."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def _save(traced, path):
     tmp = path + ".tmp"
     try:
-        with open(tmp, "wb") as f:  # through a file object: the archive's inner name does not depend on the path
+        with open(tmp, "wb") as f, _no_deprecation():  # a file object: the archive's inner name does not depend on the path
             torch.jit.save(traced, f)
         os.replace(tmp, path)
     except (OSError, RuntimeError) as e:
@@ -236,7 +246,8 @@ def check_archive(path, model, inputs):
     if size < sum(weights.values()):
         raise HelperError("gate-failed", f"{path} has {size} bytes, its parameters alone have {sum(weights.values())}", "free space? run again")
     try:
-        loaded = torch.jit.load(path, map_location="cpu")
+        with _no_deprecation():
+            loaded = torch.jit.load(path, map_location="cpu")
         with torch.no_grad():
             got = flatten(loaded(*[t.clone() for t in inputs]))
     except Exception as e:

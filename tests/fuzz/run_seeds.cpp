@@ -1,0 +1,87 @@
+// Runs a fuzz target without libFuzzer: every file of the named directories as it is, cut short at many places, and
+// with bytes changed by a fixed generator. Succeeds when nothing crashes; a missing or empty corpus is a failure.
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <random>
+#include <string>
+#include <vector>
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
+
+namespace {
+
+constexpr size_t kCuts = 64;        // prefixes tried per seed
+constexpr size_t kMutations = 256;  // changed copies tried per seed
+constexpr size_t kMaxSeed = 1 << 20;
+
+using Bytes = std::vector<uint8_t>;
+
+void run(const Bytes& bytes) {
+  // A copy of exactly the right size on the heap lets the sanitizer see any read past its end.
+  const Bytes exact(bytes);
+  LLVMFuzzerTestOneInput(exact.data(), exact.size());
+}
+
+void mutate(Bytes& bytes, std::mt19937& random) {
+  static constexpr uint8_t kEdges[] = {0x00, 0x01, 0x7f, 0x80, 0xff, 0x28, 0x2e};
+  const size_t changes = 1 + random() % 4;
+  for (size_t k = 0; k < changes && !bytes.empty(); ++k) {
+    const size_t at = random() % bytes.size();
+    switch (random() % 4) {
+      case 0:
+        bytes[at] = static_cast<uint8_t>(random());
+        break;
+      case 1:
+        bytes[at] = kEdges[random() % std::size(kEdges)];
+        break;
+      case 2:
+        std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(at), std::min<size_t>(8, bytes.size() - at),
+                    uint8_t{0xff});
+        break;
+      default:
+        bytes.erase(bytes.begin() + static_cast<std::ptrdiff_t>(at));
+    }
+  }
+}
+
+void run_seed(const Bytes& seed) {
+  run(seed);
+  for (size_t k = 0; k < kCuts; ++k)
+    run(Bytes(seed.begin(), seed.begin() + static_cast<std::ptrdiff_t>(seed.size() * k / kCuts)));
+  std::mt19937 random(static_cast<uint32_t>(seed.size()));
+  for (size_t k = 0; k < kMutations; ++k) {
+    Bytes changed = seed;
+    mutate(changed, random);
+    run(changed);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::vector<std::filesystem::path> files;
+  for (int k = 1; k < argc; ++k) {
+    std::error_code error;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(argv[k], error)) {
+      if (entry.is_regular_file()) files.push_back(entry.path());
+    }
+  }
+  std::sort(files.begin(), files.end());
+  if (files.empty()) {
+    std::fprintf(stderr, "no seeds found\n");
+    return EXIT_FAILURE;
+  }
+  for (const auto& path : files) {
+    std::ifstream in(path, std::ios::binary);
+    Bytes seed((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+    if (seed.size() > kMaxSeed) seed.resize(kMaxSeed);
+    run_seed(seed);
+  }
+  std::printf("%zu seeds\n", files.size());
+  return EXIT_SUCCESS;
+}

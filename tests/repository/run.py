@@ -1,0 +1,117 @@
+"""Rules of the repository that no compiler checks: include order, no machine paths, file sizes, no unfinished marks."""
+
+import os
+import re
+import subprocess
+import sys
+import unittest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests", "python"))
+import results  # noqa: E402
+
+# A folder of src/ includes only itself and folders before it.
+ORDER = ["base", "ir", "ops", "exec", "frontends", "passes", "target", "writers", "app"]
+TEXT = (".cpp", ".h", ".py", ".txt", ".cmake", ".md", ".toml", ".json", ".sh", ".fbs", ".html", ".css", ".js", ".ir", "")
+
+
+def tracked():
+    """Files git knows, or all outside build directories when this is no git checkout."""
+    try:
+        out = subprocess.run(["git", "-C", ROOT, "ls-files", "-z"], check=True, capture_output=True).stdout.decode()
+        return [f for f in out.split("\0") if f and os.path.isfile(os.path.join(ROOT, f))]
+    except (OSError, subprocess.CalledProcessError):
+        found = []
+        for folder, dirs, files in os.walk(ROOT):
+            dirs[:] = [d for d in dirs if not d.startswith(("build", ".git", "out", "__pycache__"))]
+            found += [os.path.relpath(os.path.join(folder, f), ROOT) for f in files]
+        return found
+
+
+def text_of(path):
+    """The file's text, or None for a binary one."""
+    with open(os.path.join(ROOT, path), "rb") as f:
+        data = f.read()
+    if b"\0" in data:
+        return None
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def include_faults(path, text):
+    """Includes in `path` (src/FOLDER/...) of folders that come later, or that are none."""
+    folder = path.split("/")[1]
+    out = []
+    for n, line in enumerate(text.splitlines(), 1):
+        m = re.match(r'\s*#\s*include\s+"([^"]+)"', line)
+        if not m or "/" not in m[1]:
+            continue
+        other = m[1].split("/")[0]
+        if other in ORDER and ORDER.index(other) > ORDER.index(folder):
+            out.append(f"{path}:{n}: {folder} includes {m[1]}")
+        elif m[1].startswith(".."):
+            out.append(f"{path}:{n}: relative include {m[1]}")
+    return out
+
+
+class Repository(unittest.TestCase):
+    def test_include_order(self):
+        faults = []
+        for path in tracked():
+            parts = path.split("/")
+            if parts[0] == "src" and len(parts) > 2 and parts[1] in ORDER and path.endswith((".h", ".cpp")):
+                faults += include_faults(path, text_of(path))
+        self.assertEqual(faults, [])
+
+    def test_include_order_rule_itself(self):
+        self.assertTrue(include_faults("src/ir/x.h", '#include "ops/aten.h"\n'))
+        self.assertTrue(include_faults("src/base/x.cpp", '  #  include "ir/graph.h"'))
+        self.assertFalse(include_faults("src/ops/x.cpp", '#include "ir/graph.h"\n#include "ops/aten.h"\n#include <vector>'))
+
+    def test_every_folder_of_src_is_in_the_order(self):
+        folders = {p.split("/")[1] for p in tracked() if p.startswith("src/") and p.count("/") > 1}
+        self.assertEqual(folders - set(ORDER), set())
+
+    def test_no_machine_paths(self):
+        # Written in pieces so that this file does not find itself.
+        bad = re.compile("(?<![A-Za-z0-9_.-])(" + "|".join("/" + p for p in ("work/", "root/", "opt/litert", "home/", "tmp/")) + ")")
+        faults = []
+        for path in tracked():
+            text = text_of(path)
+            if text is None or path == "LICENSE":
+                continue
+            for n, line in enumerate(text.splitlines(), 1):
+                if bad.search(line):
+                    faults.append(f"{path}:{n}: {line.strip()[:100]}")
+        self.assertEqual(faults, [])
+
+    def test_no_unfinished_marks(self):
+        bad = re.compile(r"\b(" + "|".join(a + b for a, b in (("TO", "DO"), ("FIX", "ME"), ("XX", "X"))) + r")\b")
+        faults = [f"{p}:{n}" for p in tracked() if p.endswith((".cpp", ".h", ".py", ".toml", ".md")) and text_of(p) is not None
+                  for n, line in enumerate(text_of(p).splitlines(), 1) if bad.search(line)]
+        self.assertEqual(faults, [])
+
+    def test_sources_stay_readable(self):
+        long = [f"{p}: {text_of(p).count(chr(10))} lines" for p in tracked()
+                if p.startswith(("src/", "python/", "templates/")) and p.endswith((".cpp", ".h", ".py")) and text_of(p).count("\n") > 700]
+        self.assertEqual(long, [])
+
+    def test_public_headers_have_a_first_comment(self):
+        bare = [p for p in tracked() if p.startswith("src/") and p.endswith(".h") and not text_of(p).startswith("//")]
+        self.assertEqual(bare, [])
+
+    def test_licence_and_size(self):
+        self.assertIn("Apache License", text_of("LICENSE"))
+        size = sum(os.path.getsize(os.path.join(ROOT, p)) for p in tracked())
+        self.assertLess(size, 60e6, "the checkout grew beyond 60 MB")
+
+    def test_python_only_where_it_belongs(self):
+        # The product's only Python is the PyTorch helper; tests, tools and templates are not part of the binary.
+        allowed = ("python/npuport_torch/", "templates/", "tests/", "tools/", "bench/", "docs/")
+        self.assertEqual([p for p in tracked() if p.endswith(".py") and not p.startswith(allowed)], [])
+
+
+if __name__ == "__main__":
+    sys.exit(results.main("repository"))

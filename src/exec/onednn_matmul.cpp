@@ -4,6 +4,7 @@
 
 #include "exec/onednn_overrides.h"
 #include "exec/onednn_support.h"
+#include "exec/simd_overrides.h"
 
 namespace npuport::onednn {
 
@@ -195,19 +196,6 @@ bool usable(const Shape& shape, const LayoutPtr& layout) {
   return layout->strides[r - 1] == 1 || layout->strides[r - 2] == 1;
 }
 
-// When the only reader turns the result, write it turned.
-LayoutPtr wanted_result(const PrepareCall& call) {
-  const ValueId out = call.outputs[0];
-  if (call.graph.is_output(out) || call.graph.use_count(out) != 1) return nullptr;
-  const NodeId user = call.graph.value(out).uses[0].node;
-  const Node& n = call.graph.node(user);
-  if (n.op->name != "transpose") return nullptr;
-  const Ints& perm = n.attr().ints("perm");
-  const auto last = static_cast<int64_t>(perm.size()) - 1;
-  if (perm.back() != last) return nullptr;  // rows of the result must stay contiguous
-  return ordered_layout(call.graph.shape(out), perm);
-}
-
 std::unique_ptr<Kernel> prepare_matmul(const PrepareCall& call) {
   const Node& head = call.head();
   const Shape &sa = call.graph.shape(call.inputs[0]), &sb = call.graph.shape(call.inputs[1]);
@@ -229,7 +217,8 @@ std::unique_ptr<Kernel> prepare_matmul(const PrepareCall& call) {
   }
   p.a = operand(sa, p.a_layout, ta, rank);
   p.b = operand(sb, call.layouts[1], tb, rank);
-  const LayoutPtr result = wanted_result(call);
+  LayoutPtr result = layout_for_reader(call);
+  if (result && result->strides.back() != 1) result = nullptr;  // rows must stay contiguous
   p.c = desc_of(out, result);
   return finish(call, p, p.c, result);
 }

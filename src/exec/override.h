@@ -67,4 +67,7 @@ std::span<const Override> overrides();
 // Converts between layouts of one value (nullptr = plain). Both known to the library that made them.
 std::unique_ptr<Kernel> prepare_reorder(const TensorType& type, const LayoutPtr& from, const LayoutPtr& to);
 
+// Copies elements of `type` between two sets of strides (every destination written once).
+std::unique_ptr<Kernel> prepare_copy(const TensorType& type, std::vector<int64_t> from, std::vector<int64_t> to);
+
 }  // namespace npuport

@@ -55,9 +55,10 @@ void copy_plane(const T* from, T* to, const Dim& row, const Dim& col) {
 
 class StridedCopy : public Kernel {
  public:
-  StridedCopy(const TensorType& type, const LayoutPtr& from, const LayoutPtr& to) : width_(bits(type.dtype) / 8) {
+  StridedCopy(const TensorType& type, const std::vector<int64_t>& from, const std::vector<int64_t>& to)
+      : width_(bits(type.dtype) / 8) {
     name = "strided copy";
-    std::vector<Dim> dims = loop_order(type.shape, strides_in(type.shape, from), strides_in(type.shape, to));
+    std::vector<Dim> dims = loop_order(type.shape, from, to);
     empty_ = element_count(type.shape) == 0;
     // The plane: the innermost destination dimension, and the one the source is most contiguous in.
     while (dims.size() < 2) dims.insert(dims.begin(), Dim{1, 0, 0});
@@ -124,6 +125,10 @@ class StridedCopy : public Kernel {
 
 std::unique_ptr<Kernel> prepare_reorder(const TensorType& type, const LayoutPtr& from, const LayoutPtr& to) {
   if (auto blocked = onednn::prepare_blocked_reorder(type, from, to)) return blocked;
+  return prepare_copy(type, strides_in(type.shape, from), strides_in(type.shape, to));
+}
+
+std::unique_ptr<Kernel> prepare_copy(const TensorType& type, std::vector<int64_t> from, std::vector<int64_t> to) {
   return std::make_unique<StridedCopy>(type, from, to);
 }
 

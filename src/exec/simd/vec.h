@@ -1,0 +1,140 @@
+// Vectors of NPU_SIMD_BYTES bytes and the functions on them; included once per instruction set.
+#pragma once
+
+#include <cstdint>
+
+#ifndef NPU_SIMD_BYTES
+#error "include from simd_*.cpp"
+#endif
+
+namespace npuport::simd {
+namespace {
+
+using Vec = float __attribute__((vector_size(NPU_SIMD_BYTES)));
+using VecI = int32_t __attribute__((vector_size(NPU_SIMD_BYTES)));
+// The same without alignment, for loads and stores.
+using VecU = float __attribute__((vector_size(NPU_SIMD_BYTES), aligned(4), may_alias));
+constexpr int64_t W = NPU_SIMD_BYTES / 4;
+
+inline Vec load(const float* p) { return *reinterpret_cast<const VecU*>(p); }
+inline void store(float* p, Vec v) { *reinterpret_cast<VecU*>(p) = v; }
+inline Vec splat(float x) { return x - Vec{}; }
+inline Vec pick(VecI mask, Vec a, Vec b) { return mask ? a : b; }
+inline VecI bits_of(Vec v) { return reinterpret_cast<VecI>(v); }
+inline Vec from_bits(VecI v) { return reinterpret_cast<Vec>(v); }
+
+// NaN in `a` stays; both give a when a is NaN.
+inline Vec at_least(Vec a, Vec low) { return pick(a < low, low, a); }
+inline Vec at_most(Vec a, Vec high) { return pick(a > high, high, a); }
+inline Vec absolute(Vec a) { return from_bits(bits_of(a) & 0x7fffffff); }
+
+inline float total(Vec v) {
+  float s = 0;
+  for (int64_t i = 0; i < W; ++i) s += v[i];
+  return s;
+}
+
+inline float largest(Vec v) {
+  float m = v[0];
+  for (int64_t i = 1; i < W; ++i) m = v[i] > m ? v[i] : m;
+  return m;
+}
+
+inline Vec square_root(Vec v) {
+  Vec r{};
+  for (int64_t i = 0; i < W; ++i) r[i] = __builtin_sqrtf(v[i]);
+  return r;
+}
+
+// e^x, at most 1 ulp or so off; 0 below the smallest normal result, +inf above the largest, NaN stays. Cephes' expf:
+// x = n·ln 2 + r, |r| ≤ ln 2 / 2, polynomial for e^r.
+inline Vec exponential(Vec x) {
+  constexpr float kLow = -87.3365447F, kHigh = 88.7228317F, kMagic = 12582912.0F;  // 1.5 · 2^23 rounds to an integer
+  const Vec c = at_most(at_least(x, splat(kLow)), splat(kHigh));
+  Vec n = c * 1.44269504F + kMagic;
+  const VecI power = bits_of(n) - 0x4b400000;
+  n = n - kMagic;
+  const Vec r = (c - n * 0.693359375F) + n * 2.12194440e-4F;
+  Vec p = splat(1.9875691500e-4F);
+  p = p * r + 1.3981999507e-3F;
+  p = p * r + 8.3334519073e-3F;
+  p = p * r + 4.1665795894e-2F;
+  p = p * r + 1.6666665459e-1F;
+  p = p * r + 5.0000001201e-1F;
+  p = p * (r * r) + r + 1.0F;
+  // 2^n in two factors: n reaches 128.
+  const VecI half = power >> 1;
+  const Vec y = p * from_bits((half + 127) << 23) * from_bits((power - half + 127) << 23);
+  const Vec inf = splat(__builtin_inff());
+  return pick(x < kLow, Vec{}, pick(x > kHigh, inf, y));
+}
+
+// Natural logarithm (Cephes' logf); −inf of 0, NaN below.
+inline Vec logarithm(Vec x) {
+  const Vec tiny = x * 8388608.0F;  // denormals become normal
+  const VecI small = x < 1.17549435e-38F;
+  const Vec v = pick(small, tiny, x);
+  VecI e = ((bits_of(v) >> 23) & 0xff) - 126;
+  e = e - (small & 23);
+  Vec m = from_bits((bits_of(v) & 0x007fffff) | 0x3f000000);  // [0.5, 1)
+  const VecI low = m < 0.707106781F;
+  e = e + low;  // a true lane is −1
+  m = pick(low, m + m, m) - 1.0F;
+  const Vec z = m * m;
+  Vec p = splat(7.0376836292e-2F);
+  p = p * m - 1.1514610310e-1F;
+  p = p * m + 1.1676998740e-1F;
+  p = p * m - 1.2420140846e-1F;
+  p = p * m + 1.4249322787e-1F;
+  p = p * m - 1.6668057665e-1F;
+  p = p * m + 2.0000714765e-1F;
+  p = p * m - 2.4999993993e-1F;
+  p = p * m + 3.3333331174e-1F;
+  const Vec n = __builtin_convertvector(e, Vec);
+  const Vec y = m + (p * m * z + n * -2.12194440e-4F - z * 0.5F) + n * 0.693359375F;
+  const Vec inf = splat(__builtin_inff());
+  const Vec special = pick(x == 0.0F, -inf, pick(x < 0.0F, splat(__builtin_nanf("")), pick(x == inf, inf, y)));
+  return pick(x != x, x, special);
+}
+
+// Cephes' tanhf: a polynomial near 0, where 1 − 2 / (e^2x + 1) would cancel.
+inline Vec tangent_h(Vec x) {
+  const Vec a = absolute(x), z = x * x;
+  Vec p = splat(-5.70498872745e-3F);
+  p = p * z + 2.06390887954e-2F;
+  p = p * z - 5.37397155531e-2F;
+  p = p * z + 1.33314422036e-1F;
+  p = p * z - 3.33332819422e-1F;
+  const Vec near = p * z * x + x;
+  const Vec far = 1.0F - 2.0F / (exponential(a + a) + 1.0F);
+  const Vec with_sign = from_bits(bits_of(far) | (bits_of(x) & INT32_MIN));
+  return pick(a < 0.625F, near, with_sign);
+}
+
+// Error function. Below 1 a polynomial in x² (Cephes' erff); above, Abramowitz and Stegun 7.1.26, off by at
+// most 1.5e-7.
+inline Vec error_function(Vec x) {
+  const Vec a = absolute(x), z = x * x;
+  Vec p = splat(7.853861353153693e-5F);
+  p = p * z - 8.010193625184903e-4F;
+  p = p * z + 5.188327685732524e-3F;
+  p = p * z - 2.685381193529856e-2F;
+  p = p * z + 1.128358514861418e-1F;
+  p = p * z - 3.761262582423300e-1F;
+  p = p * z + 1.128379165726710F;
+  const Vec near = p * x;
+  const Vec t = 1.0F / (a * 0.3275911F + 1.0F);
+  Vec q = splat(1.061405429F);
+  q = q * t - 1.453152027F;
+  q = q * t + 1.421413741F;
+  q = q * t - 0.284496736F;
+  q = q * t + 0.254829592F;
+  const Vec far = 1.0F - q * t * exponential(-z);
+  const Vec with_sign = from_bits(bits_of(far) | (bits_of(x) & INT32_MIN));
+  return pick(a < 1.0F, near, pick(x != x, x, with_sign));
+}
+
+inline Vec logistic(Vec x) { return 1.0F / (exponential(-x) + 1.0F); }
+
+}  // namespace
+}  // namespace npuport::simd

@@ -18,6 +18,13 @@ Ints identity_perm(size_t rank) {
   return p;
 }
 
+// 0, 2, 3, …, 1
+Ints channels_last_order(size_t rank) {
+  Ints p = identity_perm(rank);
+  std::rotate(p.begin() + 1, p.begin() + 2, p.end());
+  return p;
+}
+
 bool is_identity(const Ints& p) {
   for (size_t i = 0; i < p.size(); ++i)
     if (p[i] != static_cast<int64_t>(i)) return false;
@@ -44,18 +51,21 @@ struct Physical {
   Ints perm;
 };
 
-// How a reshape from `from` to `to` acts on data whose dims lie in order `perm`: the order of the new dims, or nullopt
-// when dims that merge do not lie together.
-std::optional<Ints> carry_through_reshape(const Shape& from, const Shape& to, const Ints& perm) {
-  // Groups of old and new dims with equal products, in canonical order.
-  std::vector<size_t> group_of(from.size());
-  std::vector<Ints> new_dims;
+// Which old dims of a reshape turn into which new ones: groups of neighbours with equal products, in canonical order.
+struct ReshapeGroups {
+  std::vector<size_t> of_old;  // group of each old dim
+  std::vector<Ints> new_dims;  // per group
+};
+
+std::optional<ReshapeGroups> reshape_groups(const Shape& from, const Shape& to) {
+  ReshapeGroups r;
+  r.of_old.resize(from.size());
   size_t i = 0, j = 0;
   while (i < from.size() || j < to.size()) {
     int64_t a = 1, b = 1;
     Ints news;
-    const size_t group = new_dims.size();
-    const auto take_old = [&] { a *= from[i], group_of[i++] = group; };
+    const size_t group = r.new_dims.size();
+    const auto take_old = [&] { a *= from[i], r.of_old[i++] = group; };
     const auto take_new = [&] { b *= to[j], news.push_back(static_cast<int64_t>(j++)); };
     if (i < from.size()) take_old();
     if (j < to.size()) take_new();
@@ -73,32 +83,54 @@ std::optional<Ints> carry_through_reshape(const Shape& from, const Shape& to, co
       while (i < from.size() && from[i] == 1) take_old();
     if (i == from.size())
       while (j < to.size() && to[j] == 1) take_new();
-    new_dims.push_back(std::move(news));
+    r.new_dims.push_back(std::move(news));
   }
+  return r;
+}
+
+// How a reshape acts on data whose dims lie in order `perm`: the order of the new dims, or nullopt when dims that merge
+// do not lie together in ascending order.
+std::optional<Ints> carry_through_reshape(const Shape& from, const Shape& to, const Ints& perm) {
+  const std::optional<ReshapeGroups> groups = reshape_groups(from, to);
+  if (!groups) return std::nullopt;
   Ints out;
-  std::vector<bool> done(new_dims.size(), false);
+  std::vector<bool> done(groups->new_dims.size(), false);
   size_t current = SIZE_MAX;
   int64_t last = -1;
   for (const int64_t d : perm) {
     if (from[static_cast<size_t>(d)] == 1) continue;
-    const size_t group = group_of[static_cast<size_t>(d)];
+    const size_t group = groups->of_old[static_cast<size_t>(d)];
     if (group == current) {
       if (d < last) return std::nullopt;
     } else {
       if (done[group]) return std::nullopt;
       done[group] = true;
       current = group;
-      out.insert(out.end(), new_dims[group].begin(), new_dims[group].end());
+      out.insert(out.end(), groups->new_dims[group].begin(), groups->new_dims[group].end());
     }
     last = d;
   }
-  // Every old dim of a group that was entered must have come in one run: a second run was refused above. Groups of ones
-  // go to the front.
-  Ints ones;
-  for (size_t k = 0; k < new_dims.size(); ++k)
-    if (!done[k]) ones.insert(ones.end(), new_dims[k].begin(), new_dims[k].end());
-  ones.insert(ones.end(), out.begin(), out.end());
-  return ones;
+  Ints all;  // groups of ones go to the front
+  for (size_t k = 0; k < done.size(); ++k)
+    if (!done[k]) all.insert(all.end(), groups->new_dims[k].begin(), groups->new_dims[k].end());
+  all.insert(all.end(), out.begin(), out.end());
+  return all;
+}
+
+// `perm` with the dims of every group brought together where the group's first one lies.
+std::optional<Ints> nearest_mergeable(const Shape& from, const Shape& to, const Ints& perm) {
+  const std::optional<ReshapeGroups> groups = reshape_groups(from, to);
+  if (!groups) return std::nullopt;
+  Ints out;
+  std::vector<bool> done(groups->new_dims.size(), false);
+  for (const int64_t d : perm) {
+    const size_t group = groups->of_old[static_cast<size_t>(d)];
+    if (done[group]) continue;
+    done[group] = true;
+    for (size_t k = 0; k < from.size(); ++k)
+      if (groups->of_old[k] == group) out.push_back(static_cast<int64_t>(k));
+  }
+  return out;
 }
 
 class LayoutRun {
@@ -305,9 +337,17 @@ class LayoutRun {
     const Physical s = state(in);
     const Shape to = g_.shape(out);
     if (is_identity(memory_rank(s.perm, canonical_shape(in)))) return false;
-    const std::optional<Ints> perm = carry_through_reshape(canonical_shape(in), to, s.perm);
-    if (!perm) return false;
-    const ValueId made = b_.reshape(s.id, permuted(to, *perm));
+    std::optional<Ints> perm = carry_through_reshape(canonical_shape(in), to, s.perm);
+    ValueId source = s.id;
+    if (!perm) {
+      // Worth it only when channels stay last afterwards; anything else is better served in canonical order.
+      const std::optional<Ints> near = nearest_mergeable(canonical_shape(in), to, s.perm);
+      if (near) perm = carry_through_reshape(canonical_shape(in), to, *near);
+      if (!perm || to.size() < 3 || memory_order(*perm, to) != memory_order(channels_last_order(to.size()), to))
+        return false;
+      source = in_order(in, *near);
+    }
+    const ValueId made = b_.reshape(source, permuted(to, *perm));
     if (b_.failed()) return true;
     shapes_[out.v] = to;
     states_[out.v] = {made, *perm};

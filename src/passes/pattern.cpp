@@ -89,7 +89,10 @@ class PatternBuilder {
   }
 };
 
-bool close(double a, double b) { return a == b || std::abs(a - b) <= 1e-6 * std::max(std::abs(a), std::abs(b)); }
+bool close(double a, double b) {
+  if (a == b) return true;
+  return std::isfinite(a) && std::isfinite(b) && std::abs(a - b) <= 1e-6 * std::max(std::abs(a), std::abs(b));
+}
 
 bool attr_equal(const AttrValue& wanted, const AttrValue& got, std::string_view name, size_t rank) {
   if (wanted.index() != got.index()) return false;

@@ -81,11 +81,6 @@ class RewriteSet {
 // A check of user-supplied or our own pattern text: parses, operators and attributes exist.
 Status check_rewrite(const Rewrite& row);
 
-// The graph of a row's pattern over fresh inputs of the given types (by name), for tests of the rows themselves:
-// numbers become constants, captured numbers and attributes come from `attrs` ("$e" → "1e-5").
-Result<Graph> instantiate_pattern(std::string_view statements, const std::map<std::string, TensorType>& inputs,
-                                  const std::map<std::string, std::string>& attrs = {});
-
 // The value of a constant all of whose elements are equal.
 std::optional<double> uniform_value(const Graph& g, ValueId v);
 

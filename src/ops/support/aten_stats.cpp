@@ -57,10 +57,4 @@ ValueId vector_norm(Builder& b, ValueId x, double p, const Ints& axes, bool keep
   return b.cast(y, t);
 }
 
-ValueId reduced_loss(AtenCall& c, ValueId loss) {
-  const int64_t kind = c.i("reduction");
-  if (kind == 0) return loss;
-  return reduce(c.b, kind == 1 ? "reduce_mean" : "reduce_sum", loss, all_axes(c.b.shape(loss).size()), false);
-}
-
 }  // namespace npuport::aten

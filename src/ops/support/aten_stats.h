@@ -14,7 +14,5 @@ Spread spread(AtenCall& c, ValueId x, const Ints& axes, double correction, bool 
 ValueId log_sum_exp(Builder& b, ValueId x, const Ints& axes, bool keepdims);
 // (sum |x|^p)^(1/p); p = inf, -inf and 0 (count of non-zeros) as in torch.linalg.vector_norm; f16 and bf16 in f32.
 ValueId vector_norm(Builder& b, ValueId x, double p, const Ints& axes, bool keepdims);
-// A loss's last step: PyTorch's reduction 0 none, 1 mean, 2 sum.
-ValueId reduced_loss(AtenCall& c, ValueId loss);
 
 }  // namespace npuport::aten

@@ -89,6 +89,11 @@ def _parser():
     i = sub.add_parser("inspect", parents=[common], help="what a checkpoint holds; runs nothing in it")
     i.add_argument("checkpoint", metavar="CKPT")
     i.add_argument("--no-ema", action="store_true", help=argparse.SUPPRESS)
+    r = sub.add_parser("litert", parents=[common], help="run a .tflite in LiteRT (needs ai-edge-litert instead of PyTorch)")
+    r.add_argument("file", metavar="FILE")
+    r.add_argument("--inputs", required=True, metavar="NPZ", help="arrays in.0, in.1, ... or by input name")
+    r.add_argument("-o", "--out", required=True, metavar="NPZ", help="results as out.0, out.1, ...")
+    r.add_argument("--reference", action="store_true", help="LiteRT's reference kernels instead of its fast ones")
     sub.add_parser("templates", parents=[common], help="known templates, and files that are none")
     return p
 
@@ -116,12 +121,27 @@ def _templates(options, say):
     return {"ok": True, "templates": [{"id": t.id, "name": t.name, "file": t.path} for t in good], "problems": bad}
 
 
+def _litert(options, say):
+    from . import litert
+    return litert.run(options, say)
+
+
 def _trace(options, say):
     from . import project
     options.shape, options.set = dict(options.shape), dict(options.set)
     for s in options.shape.values():
         s.setdefault("dtype", "float32")
     return project.run(options, say)
+
+
+def _need_torch(seed):
+    try:
+        import numpy  # noqa: F401
+        import torch
+    except ImportError as e:
+        raise HelperError("tool-missing", f"this Python ({sys.executable}) cannot import PyTorch or numpy: {e}",
+                          "install python3-torch, or name another interpreter by NPUPORT_PYTHON or --tool python=PATH")
+    torch.manual_seed(seed)
 
 
 def main(argv):
@@ -131,18 +151,13 @@ def main(argv):
         options = _parser().parse_args(argv)
         if not options.verb:
             raise HelperError("usage", "no verb given", "trace, inspect or templates; see `python3 -m npuport_torch --help`")
-        try:
-            import numpy  # noqa: F401
-            import torch
-        except ImportError as e:
-            raise HelperError("tool-missing", f"this Python ({sys.executable}) cannot import PyTorch or numpy: {e}",
-                              "install python3-torch, or name another interpreter by NPUPORT_PYTHON or --tool python=PATH")
-        torch.manual_seed(getattr(options, "seed", 0))
+        if options.verb != "litert":
+            _need_torch(getattr(options, "seed", 0))
         to_stdout = options.verb != "trace" and not as_json
         stream = sys.stdout if to_stdout else sys.stderr
         say = (lambda text: None) if quiet or (as_json and options.verb != "trace") else \
             (lambda text: print(printable(text), file=stream, flush=True))
-        result = {"trace": _trace, "inspect": _inspect, "templates": _templates}[options.verb](options, say)
+        result = {"trace": _trace, "inspect": _inspect, "templates": _templates, "litert": _litert}[options.verb](options, say)
         if as_json:
             print(json.dumps(result, ensure_ascii=False, sort_keys=True))
         elif options.verb == "trace":

@@ -186,7 +186,7 @@ def make_archive(model, inputs, specs, path, script=False):
         if not diff <= TOLERANCE:
             raise _dynamic_error(model, "the trace does not equal the module on other inputs" + (f": {why}" if why else f" (difference {diff:.3g})"), findings)
         worst = max(worst, diff)
-    _save(traced, path)
+    save_archive(traced, path)
     worst = max(worst, check_archive(path, model, inputs))
     return {"warnings": findings, "max_difference": worst, "bytes": os.path.getsize(path)}
 
@@ -227,7 +227,8 @@ def _no_deprecation():
         yield
 
 
-def _save(traced, path):
+def save_archive(traced, path):
+    """torch.jit.save, written aside and renamed."""
     tmp = path + ".tmp"
     try:
         with open(tmp, "wb") as f, _no_deprecation():  # a file object: the archive's inner name does not depend on the path

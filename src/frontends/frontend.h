@@ -13,6 +13,9 @@ namespace npuport {
 struct InputSpec {
   std::string name;  // becomes the graph input's name; empty = keep the model's own
   TensorType type;
+  // A value that is known before the import. Numbers (int, float, bool arguments) need one; a tensor with one becomes a
+  // constant as well: the graph keeps the input but ignores it.
+  std::shared_ptr<const Tensor> value;
 };
 
 struct ImportOptions {

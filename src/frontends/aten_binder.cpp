@@ -32,9 +32,12 @@ IValue default_of(const SchemaDefault& d, const SchemaArg& arg) {
   }
   std::vector<IValue> items;
   for (const double v : d.items) {
-    if (arg.kind == AtenKind::boolean) items.push_back(IValue(v != 0));
-    else if (d.kind == SchemaDefault::reals) items.push_back(IValue(v));
-    else items.push_back(IValue(static_cast<int64_t>(v)));
+    if (arg.kind == AtenKind::boolean)
+      items.push_back(IValue(v != 0));
+    else if (d.kind == SchemaDefault::reals)
+      items.push_back(IValue(v));
+    else
+      items.push_back(IValue(static_cast<int64_t>(v)));
   }
   return IValue::list(std::move(items));
 }
@@ -65,7 +68,8 @@ const IValue* find_argument(const std::vector<IValue>& args, const Keywords& key
 
 bool AtenBinder::knows(std::string_view name) const {
   if (!AtenTable::global().find(name).empty()) return true;
-  return name.ends_with('_') && !name.ends_with("__") && !AtenTable::global().find(name.substr(0, name.size() - 1)).empty();
+  return name.ends_with('_') && !name.ends_with("__") &&
+         !AtenTable::global().find(name.substr(0, name.size() - 1)).empty();
 }
 
 Result<bool> AtenBinder::accepts_element(const SchemaArg& arg, IValue& v, bool convert) {
@@ -230,20 +234,26 @@ Result<IValue> AtenBinder::call_row(std::string_view name, std::vector<IValue> a
   }
   const bool own_row = !AtenTable::global().find(name).empty();
   const bool in_place_name = name.ends_with('_') && !name.ends_with("__");
-  if (!own_row && in_place_name && !has_unknown(args)) {
-    const std::string_view base = name.substr(0, name.size() - 1);
-    static constexpr std::string_view built_in[] = {"aten::copy", "aten::fill", "aten::zero", "aten::detach",
-                                                    "aten::requires_grad"};
-    if (knows(base) || std::find(std::begin(built_in), std::end(built_in), base) != std::end(built_in))
-      return in_place(base, std::move(args), std::move(keywords));
-  }
-  if (!own_row) return make_opaque(name, args, "");
+  const std::string_view base = name.substr(0, name.size() - (in_place_name ? 1 : 0));
+  static constexpr std::string_view built_in[] = {"aten::copy", "aten::fill", "aten::zero", "aten::detach",
+                                                  "aten::requires_grad"};
+  const bool writes = !own_row && in_place_name &&
+                      (knows(base) || std::find(std::begin(built_in), std::end(built_in), base) != std::end(built_in));
+  if (!own_row && !writes) return make_opaque(name, args, "");
   if (has_unknown(args)) {
-    const AtenSchema& schema = AtenTable::global().find(name)[0];
-    NPU_ASSIGN(const Result<IValue> one, make_opaque(name, args, "an argument has unknown type"));
-    if (schema.returns.size() < 2) return one;
-    return IValue::tuple(std::vector<IValue>(schema.returns.size(), *one));
+    NPU_ASSIGN(const IValue one, make_opaque(name, args, "an argument has unknown type"));
+    if (writes) {
+      if (const TensorRef self = args[0].as_tensor()) {
+        NPU_ASSIGN(const ValueId v, read(one.as_tensor()));
+        NPU_TRY(assign(self, v));
+        return IValue(self);
+      }
+    }
+    const size_t returns = own_row ? AtenTable::global().find(name)[0].returns.size() : 1;
+    if (returns < 2) return one;
+    return IValue::tuple(std::vector<IValue>(returns, one));
   }
+  if (writes) return in_place(base, std::move(args), std::move(keywords));
   NPU_ASSIGN(const Choice choice, choose(name, args, keywords));
   return execute(choice);
 }
@@ -258,8 +268,10 @@ Result<IValue> AtenBinder::execute(const Choice& choice) {
   BoundCall call(*this, *choice.schema, choice.bound);
   NPU_TRY(call.prepare());
   const AtenRow& row = *choice.schema->row;
-  if (row.fn) row.fn(call);
-  else call.run_one_to_one();
+  if (row.fn)
+    row.fn(call);
+  else
+    call.run_one_to_one();
   if (Status s = b_.take_status(); !s) return std::move(s).error().at_node(choice.schema->name);
   return wrap_result(choice, std::move(call.results));
 }
@@ -333,8 +345,10 @@ Result<IValue> AtenBinder::make_opaque(std::string_view name, const std::vector<
   if (detail.empty()) {
     const Origin origin = b_.origins().empty() ? Origin{} : b_.origins().front();
     const auto it = std::find_if(opaque_.begin(), opaque_.end(), [&](const auto& o) { return o.foreign == name; });
-    if (it == opaque_.end()) opaque_.push_back({std::string(name), {origin}});
-    else it->places.push_back(origin);
+    if (it == opaque_.end())
+      opaque_.push_back({std::string(name), {origin}});
+    else
+      it->places.push_back(origin);
   }
   const ValueId v = b_.op("opaque", std::move(in), {{"foreign", std::string(name)}, {"detail", std::string(detail)}});
   NPU_TRY(b_.take_status());

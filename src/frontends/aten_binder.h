@@ -63,8 +63,8 @@ class AtenBinder {
   Builder& builder() { return b_; }
   // Asked before row lookup: handles an operator outside the rows (complex numbers, quantised tensors). Returns false
   // when it is none of its business.
-  using Extension = std::function<Result<bool>(std::string_view name, std::vector<IValue>& args, Keywords& keywords,
-                                               IValue& result)>;
+  using Extension =
+      std::function<Result<bool>(std::string_view name, std::vector<IValue>& args, Keywords& keywords, IValue& result)>;
   void add_extension(Extension e) { extensions_.push_back(std::move(e)); }
 
   // As `call`, but without extensions: for the extensions themselves.

@@ -23,8 +23,8 @@ void BoundCall::misuse(std::string_view arg) const {
 }
 
 void BoundCall::wrong_value(std::string_view arg, std::string_view wanted) const {
-  b.fail(Diag(diag::unsupported, schema_.full + ": argument '" + std::string(arg) + "' is " +
-                                     value(arg).type_name() + " where " + std::string(wanted) + " is needed"));
+  b.fail(Diag(diag::unsupported, schema_.full + ": argument '" + std::string(arg) + "' is " + value(arg).type_name() +
+                                     " where " + std::string(wanted) + " is needed"));
 }
 
 bool BoundCall::takes_part(size_t i) const {
@@ -146,9 +146,12 @@ Ints BoundCall::ints(std::string_view arg) const {
   if (const int64_t* p = v.as_int()) return {*p};
   if (!v.sequence()) return wrong_value(arg, "an int list"), out;
   for (const IValue& item : *v.sequence()) {
-    if (const int64_t* p = item.as_int()) out.push_back(*p);
-    else if (const bool* q = item.as_bool()) out.push_back(*q);
-    else wrong_value(arg, "an int list");
+    if (const int64_t* p = item.as_int())
+      out.push_back(*p);
+    else if (const bool* q = item.as_bool())
+      out.push_back(*q);
+    else
+      wrong_value(arg, "an int list");
   }
   const int n = schema_.args[index(arg)].list_size;
   if (n > 1 && out.size() == 1) out.assign(static_cast<size_t>(n), out[0]);
@@ -219,10 +222,13 @@ void BoundCall::run_one_to_one() {
   std::vector<Attr> attrs;
   for (size_t k = 0; k < schema_.args.size(); ++k) {
     const SchemaArg& arg = schema_.args[k];
-    const auto def = std::find_if(op.attrs.begin(), op.attrs.end(), [&](const AttrDef& d) { return d.name == arg.name; });
+    const auto def =
+        std::find_if(op.attrs.begin(), op.attrs.end(), [&](const AttrDef& d) { return d.name == arg.name; });
     if (arg.kind == AtenKind::tensor) {
-      if (arg.list) in.insert(in.end(), tensors_[k].begin(), tensors_[k].end());
-      else in.push_back(tensors_[k].empty() ? ValueId{} : tensors_[k][0]);
+      if (arg.list)
+        in.insert(in.end(), tensors_[k].begin(), tensors_[k].end());
+      else
+        in.push_back(tensors_[k].empty() ? ValueId{} : tensors_[k][0]);
     } else if (def != op.attrs.end()) {
       if (!bound_[k].is_none()) attrs.emplace_back(std::string(arg.name), attribute(arg, bound_[k], def->kind));
     } else if (arg.kind == AtenKind::scalar && !arg.keyword_only) {

@@ -72,7 +72,8 @@ class SchemaParser {
   std::string word(std::string_view extra = "_") {
     skip();
     const size_t begin = i_;
-    while (i_ < s_.size() && (std::isalnum(static_cast<unsigned char>(s_[i_])) || extra.find(s_[i_]) != extra.npos)) ++i_;
+    while (i_ < s_.size() && (std::isalnum(static_cast<unsigned char>(s_[i_])) || extra.find(s_[i_]) != extra.npos))
+      ++i_;
     return std::string(s_.substr(begin, i_ - begin));
   }
 
@@ -83,12 +84,19 @@ class SchemaParser {
   };
 
   Result<Type> type() {
-    static const std::map<std::string, AtenKind, std::less<>> kinds = {
-        {"Tensor", AtenKind::tensor},      {"int", AtenKind::integer},         {"SymInt", AtenKind::integer},
-        {"float", AtenKind::real},         {"bool", AtenKind::boolean},        {"str", AtenKind::string},
-        {"Scalar", AtenKind::scalar},      {"ScalarType", AtenKind::scalar_type}, {"Device", AtenKind::device},
-        {"Layout", AtenKind::layout},      {"MemoryFormat", AtenKind::memory_format},
-        {"Generator", AtenKind::generator}, {"SymFloat", AtenKind::real}};
+    static const std::map<std::string, AtenKind, std::less<>> kinds = {{"Tensor", AtenKind::tensor},
+                                                                       {"int", AtenKind::integer},
+                                                                       {"SymInt", AtenKind::integer},
+                                                                       {"float", AtenKind::real},
+                                                                       {"bool", AtenKind::boolean},
+                                                                       {"str", AtenKind::string},
+                                                                       {"Scalar", AtenKind::scalar},
+                                                                       {"ScalarType", AtenKind::scalar_type},
+                                                                       {"Device", AtenKind::device},
+                                                                       {"Layout", AtenKind::layout},
+                                                                       {"MemoryFormat", AtenKind::memory_format},
+                                                                       {"Generator", AtenKind::generator},
+                                                                       {"SymFloat", AtenKind::real}};
     Type t;
     const std::string name = word("_.");
     if (name.empty()) return error("expected a type");

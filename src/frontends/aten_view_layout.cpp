@@ -141,10 +141,10 @@ std::optional<Ints> view_permutation(const ViewCall& c, size_t rank) {
 }
 
 bool is_reshape(std::string_view op) {
-  static constexpr std::string_view names[] = {"aten::view",     "aten::reshape",   "aten::unsqueeze", "aten::squeeze",
-                                               "aten::flatten",  "aten::unflatten", "aten::view_as",   "aten::reshape_as",
-                                               "aten::expand",   "aten::expand_as", "aten::detach",    "aten::alias",
-                                               "aten::_unsafe_view", "aten::ravel", "aten::broadcast_to"};
+  static constexpr std::string_view names[] = {
+      "aten::view",      "aten::reshape", "aten::unsqueeze",    "aten::squeeze", "aten::flatten",
+      "aten::unflatten", "aten::view_as", "aten::reshape_as",   "aten::expand",  "aten::expand_as",
+      "aten::detach",    "aten::alias",   "aten::_unsafe_view", "aten::ravel",   "aten::broadcast_to"};
   return std::find(std::begin(names), std::end(names), op) != std::end(names);
 }
 
@@ -169,8 +169,7 @@ std::optional<Ints> view_strides(const ViewCall& c, const Shape& base, const Int
   if (c.op == "aten::expand" || c.op == "aten::expand_as" || c.op == "aten::broadcast_to") {
     Ints s(out.size(), 0);
     const size_t lead = out.size() - base.size();
-    for (size_t i = 0; i < base.size(); ++i)
-      s[lead + i] = base[i] == out[lead + i] ? strides[i] : 0;
+    for (size_t i = 0; i < base.size(); ++i) s[lead + i] = base[i] == out[lead + i] ? strides[i] : 0;
     return s;
   }
   if (is_reshape(c.op)) return reshape_strides(base, strides, out);

@@ -15,12 +15,35 @@ constexpr int64_t kMaxConcreteElements = int64_t{1} << 26;
 
 // Operators that PyTorch implements by returning their argument itself when there is nothing to do.
 bool may_return_self(std::string_view op) {
-  static constexpr std::string_view names[] = {
-      "aten::detach", "aten::alias", "aten::contiguous", "aten::dropout", "aten::feature_dropout",
-      "aten::alpha_dropout", "aten::feature_alpha_dropout", "aten::to", "aten::type_as", "aten::cpu", "aten::cuda",
-      "aten::float", "aten::double", "aten::half", "aten::bfloat16", "aten::int", "aten::long", "aten::bool",
-      "aten::expand_as", "aten::resolve_conj", "aten::resolve_neg", "aten::lift", "aten::lift_fresh",
-      "aten::pin_memory", "aten::real", "aten::reshape", "aten::flatten", "aten::view", "aten::positive"};
+  static constexpr std::string_view names[] = {"aten::detach",
+                                               "aten::alias",
+                                               "aten::contiguous",
+                                               "aten::dropout",
+                                               "aten::feature_dropout",
+                                               "aten::alpha_dropout",
+                                               "aten::feature_alpha_dropout",
+                                               "aten::to",
+                                               "aten::type_as",
+                                               "aten::cpu",
+                                               "aten::cuda",
+                                               "aten::float",
+                                               "aten::double",
+                                               "aten::half",
+                                               "aten::bfloat16",
+                                               "aten::int",
+                                               "aten::long",
+                                               "aten::bool",
+                                               "aten::expand_as",
+                                               "aten::resolve_conj",
+                                               "aten::resolve_neg",
+                                               "aten::lift",
+                                               "aten::lift_fresh",
+                                               "aten::pin_memory",
+                                               "aten::real",
+                                               "aten::reshape",
+                                               "aten::flatten",
+                                               "aten::view",
+                                               "aten::positive"};
   return std::find(std::begin(names), std::end(names), op) != std::end(names);
 }
 
@@ -38,9 +61,12 @@ TensorRef AtenBinder::number_tensor(const IValue& number) {
   double d = 0;
   number.number(d);
   ValueId v;
-  if (const int64_t* i = number.as_int()) v = b_.constant(Tensor::scalar(*i));
-  else if (number.as_bool()) v = b_.constant(Tensor::scalar(d != 0));
-  else v = b_.constant(Tensor::scalar(d));
+  if (const int64_t* i = number.as_int())
+    v = b_.constant(Tensor::scalar(*i));
+  else if (number.as_bool())
+    v = b_.constant(Tensor::scalar(d != 0));
+  else
+    v = b_.constant(Tensor::scalar(d));
   TensorRef t = fresh(v);
   t->wrapped_number = true;
   return t;
@@ -89,9 +115,18 @@ IValue AtenBinder::wrap_view(const Choice& choice, const TensorRef& self, ValueI
   const Shape in_shape = b_.shape(self->value);
   const Shape& out_shape = b_.shape(v);
   // `to`, `contiguous`, `reshape` … copy when there is work to do; a copy owns its memory.
-  static constexpr std::string_view conversions[] = {"aten::to",  "aten::type_as", "aten::float",    "aten::double",
-                                                     "aten::half", "aten::cpu",    "aten::cuda",     "aten::int",
-                                                     "aten::long", "aten::bool",   "aten::bfloat16", "aten::dropout",
+  static constexpr std::string_view conversions[] = {"aten::to",
+                                                     "aten::type_as",
+                                                     "aten::float",
+                                                     "aten::double",
+                                                     "aten::half",
+                                                     "aten::cpu",
+                                                     "aten::cuda",
+                                                     "aten::int",
+                                                     "aten::long",
+                                                     "aten::bool",
+                                                     "aten::bfloat16",
+                                                     "aten::dropout",
                                                      "aten::feature_dropout"};
   const bool conversion = std::find(std::begin(conversions), std::end(conversions), op) != std::end(conversions);
   if (conversion) return same_value ? IValue(self) : IValue(fresh(v));
@@ -112,8 +147,10 @@ IValue AtenBinder::wrap_view(const Choice& choice, const TensorRef& self, ValueI
   view->step = std::make_shared<ViewStep>();
   view->step->op = op;
   for (size_t i = 1; i < choice.bound.size(); ++i) {
-    if (choice.schema->args[i].keyword_only) view->step->keywords.emplace_back(choice.schema->args[i].name, choice.bound[i]);
-    else view->step->args.push_back(choice.bound[i]);
+    if (choice.schema->args[i].keyword_only)
+      view->step->keywords.emplace_back(choice.schema->args[i].name, choice.bound[i]);
+    else
+      view->step->args.push_back(choice.bound[i]);
   }
   view->step->output = output;
   view->value = v;
@@ -206,8 +243,9 @@ Result<ValueId> AtenBinder::scatter_view(const TensorRef& view, ValueId base, Va
   const Shape base_shape = b_.shape(base);
   const int64_t count = element_count(base_shape);
   if (count > kMaxConcreteElements)
-    return Diag(diag::unsupported, "a write through " + view->step->op + " into a tensor of " + std::to_string(count) +
-                                       " elements", "write into a copy instead");
+    return Diag(diag::unsupported,
+                "a write through " + view->step->op + " into a tensor of " + std::to_string(count) + " elements",
+                "write into a copy instead");
   Tensor numbers = Tensor::zeros(DType::i64, base_shape);
   std::iota(numbers.mut<int64_t>().begin(), numbers.mut<int64_t>().end(), int64_t{0});
   std::vector<IValue> args = {IValue(fresh(b_.constant(std::move(numbers))))};
@@ -228,8 +266,8 @@ Result<ValueId> AtenBinder::scatter_view(const TensorRef& view, ValueId base, Va
   const ValueId flat_index = b_.reshape(b_.constant(*index), {index->count()});
   const ValueId flat_base = b_.reshape(base, {count}), flat_value = b_.reshape(v, {index->count()});
   NPU_TRY(b_.take_status());
-  NPU_ASSIGN(const ValueId out, run("aten::scatter", {IValue(fresh(flat_base)), 0, IValue(fresh(flat_index)),
-                                                      IValue(fresh(flat_value))}));
+  NPU_ASSIGN(const ValueId out,
+             run("aten::scatter", {IValue(fresh(flat_base)), 0, IValue(fresh(flat_index)), IValue(fresh(flat_value))}));
   const ValueId shaped = b_.reshape(out, base_shape);
   NPU_TRY(b_.take_status());
   return shaped;
@@ -263,8 +301,10 @@ Result<std::shared_ptr<const Tensor>> AtenBinder::concrete(const TensorRef& t, s
     std::vector<ValueId> missing;
     for (size_t i = 0; !dependent && i < n->inputs.size(); ++i) {
       const ValueId in = n->inputs[i];
-      if (input_dependent_.contains(in)) dependent = true;
-      else if (in.valid() && !g.is_constant(in) && !evaluated_.contains(in)) missing.push_back(in);
+      if (input_dependent_.contains(in))
+        dependent = true;
+      else if (in.valid() && !g.is_constant(in) && !evaluated_.contains(in))
+        missing.push_back(in);
     }
     if (dependent) {
       input_dependent_.insert(v);
@@ -279,7 +319,8 @@ Result<std::shared_ptr<const Tensor>> AtenBinder::concrete(const TensorRef& t, s
     for (const ValueId id : n->inputs)
       in.push_back(!id.valid() ? nullptr : g.is_constant(id) ? g.value(id).constant.get() : evaluated_[id].get());
     NPU_ASSIGN(std::vector<Tensor> out, evaluate(*n->op, in, n->attrs));
-    for (size_t i = 0; i < out.size(); ++i) evaluated_[n->outputs[i]] = std::make_shared<const Tensor>(std::move(out[i]));
+    for (size_t i = 0; i < out.size(); ++i)
+      evaluated_[n->outputs[i]] = std::make_shared<const Tensor>(std::move(out[i]));
     stack.pop_back();
   }
   return evaluated_[wanted];

@@ -103,8 +103,10 @@ std::vector<OpaqueOperator> live_opaque(const Graph& g) {
     const std::string& foreign = n.attr().s("foreign");
     const Origin origin = n.origins.empty() ? Origin{} : n.origins.front();
     const auto it = std::find_if(out.begin(), out.end(), [&](const auto& o) { return o.foreign == foreign; });
-    if (it == out.end()) out.push_back({foreign, {origin}});
-    else it->places.push_back(origin);
+    if (it == out.end())
+      out.push_back({foreign, {origin}});
+    else
+      it->places.push_back(origin);
   }
   return out;
 }

@@ -15,8 +15,8 @@ namespace npuport::test {
 
 struct SuiteResult {
   enum Outcome { equal, differs, refused, failed } outcome = failed;
-  std::string detail;       // figures or the refusal
-  std::string code;         // slug of the refusal
+  std::string detail;  // figures or the refusal
+  std::string code;    // slug of the refusal
   size_t nodes = 0;
   double import_ms = 0, run_ms = 0;
 };

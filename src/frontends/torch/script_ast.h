@@ -69,7 +69,7 @@ struct Stmt {
   std::vector<Expr> targets;  // assign: one per comma-separated target; for_range: the variable
   // assign: the annotation of `a : T = v` (Kind::none when absent), value = right side (a tuple for `a, b = c, d`).
   Expr annotation;
-  Expr value;       // also: condition, range's argument tuple, with's object, returned value, expression
+  Expr value;           // also: condition, range's argument tuple, with's object, returned value, expression
   bool unpack = false;  // assign: the targets take the items of value (also for `a, = v`)
   Block body, orelse;
   std::shared_ptr<Function> function;  // nested def

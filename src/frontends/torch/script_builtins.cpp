@@ -113,8 +113,7 @@ Result<IValue> real_arithmetic(Arith op, double a, double b) {
 
 Result<bool> numbers(BuiltinCall& c, Arith op, const char* tensor_op) {
   if (c.args.size() != 2 || any_tensor(c)) return false;
-  if (any_sym(c))
-    return symbolic(c, tensor_op, op == Arith::div ? std::optional(SymNumber::real) : std::nullopt);
+  if (any_sym(c)) return symbolic(c, tensor_op, op == Arith::div ? std::optional(SymNumber::real) : std::nullopt);
   const auto whole = [](const IValue& v) { return v.as_int() || v.as_bool(); };
   double a = 0, b = 0;
   if (!c.args[0].number(a) || !c.args[1].number(b)) return false;
@@ -147,12 +146,15 @@ Result<bool> mul(BuiltinCall& c) {
   if (c.args.size() == 2 && c.args[1].as_int() && (c.args[0].as_list() || c.args[0].as_string())) {
     const auto n = static_cast<size_t>(std::max<int64_t>(0, *c.args[1].as_int()));
     const size_t length = c.args[0].as_list() ? c.args[0].as_list()->items.size() : c.args[0].as_string()->size();
-    if (n > max_repeat || n * length > max_repeat) return Diag(diag::too_large, "a list or string is repeated too often");
+    if (n > max_repeat || n * length > max_repeat)
+      return Diag(diag::too_large, "a list or string is repeated too often");
     std::vector<IValue> items;
     std::string text;
     for (size_t i = 0; i < n; ++i) {
-      if (const ListObject* l = c.args[0].as_list()) items.insert(items.end(), l->items.begin(), l->items.end());
-      else text += *c.args[0].as_string();
+      if (const ListObject* l = c.args[0].as_list())
+        items.insert(items.end(), l->items.begin(), l->items.end());
+      else
+        text += *c.args[0].as_string();
     }
     return c.out = c.args[0].as_list() ? IValue::list(std::move(items)) : IValue(std::move(text)), true;
   }
@@ -205,7 +207,8 @@ Result<bool> compare(BuiltinCall& c, const char* tensor_op, Compare&& fn) {
   double x = 0, y = 0;
   if (a.as_int() && b.as_int()) return c.out = IValue(static_cast<bool>(fn(*a.as_int(), *b.as_int()))), true;
   if (a.number(x) && b.number(y)) return c.out = IValue(static_cast<bool>(fn(x, y))), true;
-  if (a.as_string() && b.as_string()) return c.out = IValue(static_cast<bool>(fn(*a.as_string(), *b.as_string()))), true;
+  if (a.as_string() && b.as_string())
+    return c.out = IValue(static_cast<bool>(fn(*a.as_string(), *b.as_string()))), true;
   return false;
 }
 Result<bool> less(BuiltinCall& c) {
@@ -327,7 +330,8 @@ Result<bool> to_number(BuiltinCall& c, SymNumber::Kind kind) {
     char* end = nullptr;
     d = std::strtod(s->c_str(), &end);
     if (end == s->c_str() || *end != '\0') return raised("could not convert string to a number: '" + *s + "'");
-    if (kind == SymNumber::integer) return c.out = IValue(static_cast<int64_t>(std::strtoll(s->c_str(), nullptr, 10))), true;
+    if (kind == SymNumber::integer)
+      return c.out = IValue(static_cast<int64_t>(std::strtoll(s->c_str(), nullptr, 10))), true;
   } else if (!v.number(d)) {
     return false;
   }
@@ -351,8 +355,10 @@ Result<bool> range_length(BuiltinCall& c) {
   }
   const auto [lo, hi, step] = v;
   if (step == 0) return raised("range() arg 3 must not be zero");
-  if (step > 0) c.out = IValue(lo < hi ? 1 + (hi - 1 - lo) / step : int64_t{0});
-  else c.out = IValue(hi < lo ? 1 + (lo - 1 - hi) / -step : int64_t{0});
+  if (step > 0)
+    c.out = IValue(lo < hi ? 1 + (hi - 1 - lo) / step : int64_t{0});
+  else
+    c.out = IValue(hi < lo ? 1 + (lo - 1 - hi) / -step : int64_t{0});
   return true;
 }
 Result<bool> derive_index(BuiltinCall& c) {
@@ -454,11 +460,25 @@ Result<bool> run_builtin(Interpreter& in, const std::string& name, std::vector<I
 
 std::string_view bare_function(std::string_view name) {
   static constexpr std::pair<std::string_view, std::string_view> names[] = {
-      {"int", "aten::Int"},     {"float", "aten::Float"},   {"bool", "aten::Bool"}, {"str", "aten::str"},
-      {"len", "aten::len"},     {"abs", "prim::abs"},       {"min", "prim::min"},   {"max", "prim::max"},
-      {"list", "aten::list"},   {"dict", "aten::dict"},     {"ord", "aten::ord"},   {"chr", "aten::chr"},
-      {"sorted", "aten::sorted"}, {"round", "aten::round"}, {"print", "prim::Print"}, {"wait", "aten::wait"},
-      {"tuple", "prim::tuple"}, {"sum", "aten::sum"},       {"unchecked_unwrap_optional", "aten::_unwrap_optional"}};
+      {"int", "aten::Int"},
+      {"float", "aten::Float"},
+      {"bool", "aten::Bool"},
+      {"str", "aten::str"},
+      {"len", "aten::len"},
+      {"abs", "prim::abs"},
+      {"min", "prim::min"},
+      {"max", "prim::max"},
+      {"list", "aten::list"},
+      {"dict", "aten::dict"},
+      {"ord", "aten::ord"},
+      {"chr", "aten::chr"},
+      {"sorted", "aten::sorted"},
+      {"round", "aten::round"},
+      {"print", "prim::Print"},
+      {"wait", "aten::wait"},
+      {"tuple", "prim::tuple"},
+      {"sum", "aten::sum"},
+      {"unchecked_unwrap_optional", "aten::_unwrap_optional"}};
   for (const auto& [bare, op] : names)
     if (bare == name) return op;
   return {};
@@ -476,7 +496,8 @@ Result<IValue> tensor_to_number(Interpreter& in, const TensorRef& t, std::option
   if (const Result<std::shared_ptr<const Tensor>> value = binder.concrete(t, "")) {
     if (wanted == SymNumber::boolean) return IValue(get_double(**value, 0) != 0);
     if (wanted == SymNumber::real) return IValue(get_double(**value, 0));
-    if (is_float(dtype) && !(std::fabs(get_double(**value, 0)) < 9.2e18)) return raised("cannot convert a float this large, inf or nan to an int");
+    if (is_float(dtype) && !(std::fabs(get_double(**value, 0)) < 9.2e18))
+      return raised("cannot convert a float this large, inf or nan to an int");
     return IValue(get_int(**value, 0));
   } else if (value.error().code != &diag::data_dependent) {
     return value.error();

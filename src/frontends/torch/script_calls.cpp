@@ -135,7 +135,8 @@ Result<IValue> Interpreter::call_bare(const Expr& e, const std::string& name) {
   Keywords keywords;
   NPU_TRY(eval_arguments(e, 1, args, keywords));
   if (name == "getattr" || name == "hasattr") {
-    if (args.size() < 2 || !args[1].as_string()) return located(Diag(diag::syntax, name + " takes an object and a name"));
+    if (args.size() < 2 || !args[1].as_string())
+      return located(Diag(diag::syntax, name + " takes an object and a name"));
     Result<IValue> v = get_attribute(args[0], *args[1].as_string());
     if (name == "hasattr") return IValue(v.ok());
     return v;
@@ -249,8 +250,7 @@ Status Interpreter::bind_arguments(Frame& frame, const std::shared_ptr<ScriptObj
       bool found = false;
       for (auto& [name, v] : keywords)
         if (name == p.name) frame.variables[i] = v, found = true;
-      if (!found && !p.has_default)
-        return located(Diag(diag::corrupt, f.name + " needs argument '" + p.name + "'"));
+      if (!found && !p.has_default) return located(Diag(diag::corrupt, f.name + " needs argument '" + p.name + "'"));
       if (!found) {
         NPU_ASSIGN(frame.variables[i], evaluate_constant(p.default_value, frame.file, frame.owner));
       }
@@ -326,7 +326,8 @@ Result<bool> Interpreter::has_type(const IValue& v, const Expr& type) {
   if (head == "Tensor") return v.as_tensor() != nullptr;
   if (head == "Device") return v.as_device() != nullptr;
   if (head == "List" || head == "list") return v.as_list() ? arguments_fit(v.as_list()->items) : Result<bool>(false);
-  if (head == "Tuple" || head == "tuple") return v.as_tuple() ? arguments_fit(v.as_tuple()->items) : Result<bool>(false);
+  if (head == "Tuple" || head == "tuple")
+    return v.as_tuple() ? arguments_fit(v.as_tuple()->items) : Result<bool>(false);
   if (head == "Dict" || head == "dict") return v.as_dict() != nullptr;
   if (head == "Optional" || head == "Union") {
     if (head == "Optional" && v.is_none()) return true;

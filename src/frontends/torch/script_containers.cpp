@@ -79,8 +79,10 @@ Result<bool> set_item(BuiltinCall& c) {
   if (c.args.size() != 3) return false;
   if (DictObject* d = c.args[0].as_dict()) {
     const auto it = find_key(*d, c.args[1]);
-    if (it == d->items.end()) d->items.emplace_back(c.args[1], c.args[2]);
-    else it->second = c.args[2];
+    if (it == d->items.end())
+      d->items.emplace_back(c.args[1], c.args[2]);
+    else
+      it->second = c.args[2];
     return c.out = IValue(), true;
   }
   if (ListObject* l = c.args[0].as_list()) {
@@ -206,8 +208,8 @@ Result<bool> index_of(BuiltinCall& c) {
 Result<bool> count(BuiltinCall& c) {
   ListObject* l = list_of(c);
   if (!l || c.args.size() != 2) return false;
-  return c.out = IValue(static_cast<int64_t>(std::count_if(l->items.begin(), l->items.end(),
-                                                           [&](const IValue& v) { return equal(v, c.args[1]); }))),
+  return c.out = IValue(static_cast<int64_t>(
+             std::count_if(l->items.begin(), l->items.end(), [&](const IValue& v) { return equal(v, c.args[1]); }))),
          true;
 }
 
@@ -290,12 +292,16 @@ Result<bool> slice(BuiltinCall& c) {
   std::vector<IValue> items;
   std::string text;
   for (int64_t i = begin; step > 0 ? i < end : i > end; i += step) {
-    if (s) text += (*s)[static_cast<size_t>(i)];
-    else items.push_back((*c.args[0].sequence())[static_cast<size_t>(i)]);
+    if (s)
+      text += (*s)[static_cast<size_t>(i)];
+    else
+      items.push_back((*c.args[0].sequence())[static_cast<size_t>(i)]);
     if (step > size || -step > size) break;  // one element; the next index may overflow
   }
-  if (s) c.out = IValue(std::move(text));
-  else c.out = c.args[0].as_list() ? IValue::list(std::move(items)) : IValue::tuple(std::move(items));
+  if (s)
+    c.out = IValue(std::move(text));
+  else
+    c.out = c.args[0].as_list() ? IValue::list(std::move(items)) : IValue::tuple(std::move(items));
   return true;
 }
 
@@ -323,8 +329,10 @@ Result<bool> get(BuiltinCall& c) {
   DictObject* d = c.args.empty() ? nullptr : c.args[0].as_dict();
   if (!d || c.args.size() < 2) return false;
   const auto it = find_key(*d, c.args[1]);
-  if (it != d->items.end()) c.out = it->second;
-  else c.out = c.args.size() > 2 ? c.args[2] : IValue();
+  if (it != d->items.end())
+    c.out = it->second;
+  else
+    c.out = c.args.size() > 2 ? c.args[2] : IValue();
   return true;
 }
 Result<bool> set_default(BuiltinCall& c) {

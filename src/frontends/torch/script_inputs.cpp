@@ -96,8 +96,9 @@ Result<IValue> InputBuilder::number(std::string_view type, const std::string& na
     return Diag(diag::bad_input_data, "input '" + name + "' is a number (" + std::string(type) + "), not a tensor of " +
                                           to_string(spec->type.shape));
   const ValueId v = add_input(name, spec, {dtype, {}, nullptr});
-  const SymNumber::Kind kind =
-      dtype == DType::i64 ? SymNumber::integer : dtype == DType::boolean ? SymNumber::boolean : SymNumber::real;
+  const SymNumber::Kind kind = dtype == DType::i64       ? SymNumber::integer
+                               : dtype == DType::boolean ? SymNumber::boolean
+                                                         : SymNumber::real;
   return IValue(SymNumber{interp_.binder().fresh(v), kind});
 }
 
@@ -222,8 +223,9 @@ Result<std::vector<IValue>> InputBuilder::build(const script::Function& f, CodeF
     out.push_back(std::move(v));
   }
   if (spec_left())
-    return Diag(diag::bad_input_data, "the model takes " + std::to_string(next_) + " inputs, " +
-                                          std::to_string(options_.inputs.size()) + " are given",
+    return Diag(diag::bad_input_data,
+                "the model takes " + std::to_string(next_) + " inputs, " + std::to_string(options_.inputs.size()) +
+                    " are given",
                 "give one array per tensor argument, in the order of " + f.name + "()");
   return out;
 }

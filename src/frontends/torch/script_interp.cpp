@@ -226,7 +226,8 @@ Result<int64_t> Interpreter::integer(const IValue& v, std::string_view use) {
   if (!t) return located(Diag(diag::unsupported, std::string(use) + " is a " + v.type_name() + ", not an int"));
   Result<std::shared_ptr<const Tensor>> value = binder_.concrete(t, use);
   if (!value) return located(std::move(value).error());
-  if ((*value)->count() != 1) return located(Diag(diag::raised, "only one element tensors can be converted to numbers"));
+  if ((*value)->count() != 1)
+    return located(Diag(diag::raised, "only one element tensors can be converted to numbers"));
   return get_int(**value, 0);
 }
 
@@ -252,7 +253,8 @@ Result<IValue> Interpreter::eval_global(const Expr& e) {
   if (e.text.starts_with(prefix)) {
     size_t index = 0;
     for (const char c : std::string_view(e.text).substr(prefix.size())) {
-      if (c < '0' || c > '9' || index > constants_.size()) return located(Diag(diag::corrupt, "bad constant " + e.text));
+      if (c < '0' || c > '9' || index > constants_.size())
+        return located(Diag(diag::corrupt, "bad constant " + e.text));
       index = index * 10 + static_cast<size_t>(c - '0');
     }
     if (index >= constants_.size())
@@ -301,8 +303,8 @@ Result<IValue> Interpreter::get_attribute(const IValue& base, std::string_view n
         return IValue(f);
       }
     }
-    return located(Diag(diag::missing_entry,
-                        "'" + o->class_name + "' has no attribute '" + std::string(name) + "'", "the archive is damaged"));
+    return located(Diag(diag::missing_entry, "'" + o->class_name + "' has no attribute '" + std::string(name) + "'",
+                        "the archive is damaged"));
   }
   if (const TupleObject* t = base.as_tuple(); t && t->named) {
     const auto& fields = t->named->def->fields;

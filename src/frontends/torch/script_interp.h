@@ -19,8 +19,8 @@ struct Frame {
   std::vector<bool> assigned;
   std::shared_ptr<Frame> closure;  // of a nested function: a copy of the defining frame
   const Frame* caller = nullptr;
-  uint32_t pos = 0;           // byte offset of what runs now
-  std::string_view scope;     // path of the innermost module whose method runs
+  uint32_t pos = 0;        // byte offset of what runs now
+  std::string_view scope;  // path of the innermost module whose method runs
 };
 
 struct InterpreterLimits {

@@ -153,8 +153,10 @@ class Lexer {
       if (i_ >= s_.size() || s_[i_] == '\n') return error("unterminated string");
       char c = s_[i_++];
       if (c == quote) break;
-      if (c == '\\') NPU_TRY(escape(text));
-      else text += c;
+      if (c == '\\')
+        NPU_TRY(escape(text));
+      else
+        text += c;
     }
     push(Tok::string, begin, i_);
     out_.back().str = std::move(text);
@@ -173,7 +175,8 @@ class Lexer {
     int value = 0;
     if (c >= '0' && c <= '7') {
       value = c - '0';
-      for (int n = 0; n < 2 && i_ < s_.size() && s_[i_] >= '0' && s_[i_] <= '7'; ++n) value = value * 8 + (s_[i_++] - '0');
+      for (int n = 0; n < 2 && i_ < s_.size() && s_[i_] >= '0' && s_[i_] <= '7'; ++n)
+        value = value * 8 + (s_[i_++] - '0');
     } else if (c == 'x' && i_ + 1 < s_.size() && hex_digit(s_[i_]) >= 0 && hex_digit(s_[i_ + 1]) >= 0) {
       value = hex_digit(s_[i_]) * 16 + hex_digit(s_[i_ + 1]);
       i_ += 2;
@@ -193,7 +196,8 @@ class Lexer {
       return {};
     }
     const char c = s_[i_];
-    if (std::string_view("()[]{},:=.+-*/%<>&|^~@").find(c) == std::string_view::npos) return error("unexpected character");
+    if (std::string_view("()[]{},:=.+-*/%<>&|^~@").find(c) == std::string_view::npos)
+      return error("unexpected character");
     if (c == '(' || c == '[' || c == '{') ++brackets_;
     if (c == ')' || c == ']' || c == '}') {
       if (brackets_ == 0) return error("unbalanced bracket");

@@ -21,7 +21,8 @@ class ScriptLoader {
  private:
   Result<IValue> convert(const PickleValue& v, const std::string& path, int depth);
   Result<IValue> convert_object(const PickleValue& v, const std::string& path, int depth);
-  Result<std::vector<IValue>> convert_all(std::span<const PickleValue* const> items, const std::string& path, int depth);
+  Result<std::vector<IValue>> convert_all(std::span<const PickleValue* const> items, const std::string& path,
+                                          int depth);
   IValue convert_tensor(const PickleValue& v, const std::string& path);
   Result<TensorRef> quantised(const TensorRecord& r, std::shared_ptr<const Tensor> integers, const std::string& path);
 

@@ -31,10 +31,10 @@ struct BinaryOp {
 };
 // Infix operators never appear in what today's PyTorch writes; older printers used some.
 constexpr BinaryOp kBinary[] = {
-    {"==", 4, "eq"}, {"!=", 4, "ne"},  {"<", 4, "lt"},  {"<=", 4, "le"},          {">", 4, "gt"},  {">=", 4, "ge"},
-    {"|", 5, "__or__"}, {"^", 6, "__xor__"}, {"&", 7, "__and__"}, {"<<", 8, "__lshift__"}, {">>", 8, "__rshift__"},
-    {"+", 9, "add"}, {"-", 9, "sub"},  {"*", 10, "mul"}, {"/", 10, "div"},        {"//", 10, "floordiv"},
-    {"%", 10, "remainder"}, {"@", 10, "matmul"}, {"**", 12, "pow"},
+    {"==", 4, "eq"},         {"!=", 4, "ne"},        {"<", 4, "lt"},      {"<=", 4, "le"},     {">", 4, "gt"},
+    {">=", 4, "ge"},         {"|", 5, "__or__"},     {"^", 6, "__xor__"}, {"&", 7, "__and__"}, {"<<", 8, "__lshift__"},
+    {">>", 8, "__rshift__"}, {"+", 9, "add"},        {"-", 9, "sub"},     {"*", 10, "mul"},    {"/", 10, "div"},
+    {"//", 10, "floordiv"},  {"%", 10, "remainder"}, {"@", 10, "matmul"}, {"**", 12, "pow"},
 };
 
 class Parser {
@@ -467,11 +467,16 @@ class Parser {
     }
     const bool not_in = at_name("not") && peek(1).kind == Tok::name && peek(1).text == "in";
     const bool is_not = at_name("is") && peek(1).kind == Tok::name && peek(1).text == "not";
-    if (not_in) word = {"not in", 4, "__not_contains__"};
-    else if (is_not) word = {"is not", 4, "__isnot__"};
-    else if (at_name("is")) word = {"is", 4, "__is__"};
-    else if (at_name("in")) word = {"in", 4, "__contains__"};
-    else return nullptr;
+    if (not_in)
+      word = {"not in", 4, "__not_contains__"};
+    else if (is_not)
+      word = {"is not", 4, "__isnot__"};
+    else if (at_name("is"))
+      word = {"is", 4, "__is__"};
+    else if (at_name("in"))
+      word = {"in", 4, "__contains__"};
+    else
+      return nullptr;
     return &word;
   }
 
@@ -678,7 +683,7 @@ class Parser {
       ++i_;
       return e;
     }
-    static constexpr std::string_view reserved[] = {"if",  "else", "elif", "while",  "for", "def", "class",
+    static constexpr std::string_view reserved[] = {"if",   "else",   "elif", "while",  "for", "def", "class",
                                                     "pass", "return", "with", "lambda", "and", "or",  "in"};
     for (const std::string_view word : reserved)
       if (t == word) return error("expected an expression");

@@ -29,7 +29,8 @@ const std::vector<const PickleValue*>* items_of(const PickleValue* v) {
 }  // namespace
 
 bool UserFrame::internal() const {
-  for (const std::string_view part : {"/torch/nn/", "/torch/jit/", "-packages/torch/", "/torch/_", "/torch/functional.py"})
+  for (const std::string_view part :
+       {"/torch/nn/", "/torch/jit/", "-packages/torch/", "/torch/_", "/torch/functional.py"})
     if (path.find(part) != std::string::npos) return true;
   return false;
 }

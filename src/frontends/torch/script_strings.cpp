@@ -45,8 +45,10 @@ Result<bool> format(BuiltinCall& c) {
     std::string field = pattern->substr(i + 1, close - i - 1);
     field = field.substr(0, field.find_first_of(":!"));
     size_t index = next;
-    if (field.empty()) ++next;
-    else if (std::from_chars(field.data(), field.data() + field.size(), index).ec == std::errc()) ++index;
+    if (field.empty())
+      ++next;
+    else if (std::from_chars(field.data(), field.data() + field.size(), index).ec == std::errc())
+      ++index;
     if (index >= c.args.size()) return raised("Too few arguments for format string \"" + *pattern + "\"");
     out += python_str(c.in, c.args[index]);
     if (out.size() > kMaxString) return Diag(diag::too_large, "a formatted string is too long");
@@ -77,11 +79,16 @@ Result<bool> percent_format(BuiltinCall& c) {
     if (next >= values.size()) return raised("Too few arguments for format string");
     const IValue& v = values[next++];
     double d = 0;
-    if ((kind == 'd' || kind == 'i') && v.number(d)) out += fmt::format("{}", v.as_int() ? *v.as_int() : static_cast<int64_t>(d));
-    else if ((kind == 'f' || kind == 'F') && v.number(d)) out += fmt::format("{:f}", d);
-    else if (kind == 'e' && v.number(d)) out += fmt::format("{:e}", d);
-    else if (kind == 'g' && v.number(d)) out += fmt::format("{:g}", d);
-    else out += python_str(c.in, v);
+    if ((kind == 'd' || kind == 'i') && v.number(d))
+      out += fmt::format("{}", v.as_int() ? *v.as_int() : static_cast<int64_t>(d));
+    else if ((kind == 'f' || kind == 'F') && v.number(d))
+      out += fmt::format("{:f}", d);
+    else if (kind == 'e' && v.number(d))
+      out += fmt::format("{:e}", d);
+    else if (kind == 'g' && v.number(d))
+      out += fmt::format("{:g}", d);
+    else
+      out += python_str(c.in, v);
     if (out.size() > kMaxString) return Diag(diag::too_large, "a formatted string is too long");
   }
   return c.out = IValue(std::move(out)), true;
@@ -190,14 +197,22 @@ Result<bool> is_digit(BuiltinCall& c) {
 }
 
 constexpr std::pair<std::string_view, BuiltinHandler> kStrings[] = {
-    {"aten::format", format},         {"aten::percentFormat", percent_format},
-    {"aten::str", str},               {"aten::startswith", starts_with},
-    {"aten::endswith", ends_with},    {"aten::find", find},
-    {"aten::upper", change_case},     {"aten::lower", change_case},
-    {"aten::strip", strip},           {"aten::lstrip", strip},
-    {"aten::rstrip", strip},          {"aten::replace", replace},
-    {"aten::split", split},           {"aten::join", join},
-    {"aten::ord", ord},               {"aten::chr", chr},
+    {"aten::format", format},
+    {"aten::percentFormat", percent_format},
+    {"aten::str", str},
+    {"aten::startswith", starts_with},
+    {"aten::endswith", ends_with},
+    {"aten::find", find},
+    {"aten::upper", change_case},
+    {"aten::lower", change_case},
+    {"aten::strip", strip},
+    {"aten::lstrip", strip},
+    {"aten::rstrip", strip},
+    {"aten::replace", replace},
+    {"aten::split", split},
+    {"aten::join", join},
+    {"aten::ord", ord},
+    {"aten::chr", chr},
     {"aten::isdigit", is_digit},
 };
 

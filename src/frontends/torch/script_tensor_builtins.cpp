@@ -176,8 +176,10 @@ Result<bool> make_tensor(BuiltinCall& c) {
   for (size_t i = 0; i < items.size(); ++i) {
     double d = 0;
     items[i].number(d);
-    if (exact_ints) t.mut<int64_t>()[i] = items[i].as_int() ? *items[i].as_int() : static_cast<int64_t>(d);
-    else t.mut<double>()[i] = d;
+    if (exact_ints)
+      t.mut<int64_t>()[i] = items[i].as_int() ? *items[i].as_int() : static_cast<int64_t>(d);
+    else
+      t.mut<double>()[i] = d;
   }
   const ValueId v = binder.builder().constant(cast_tensor(t, type));
   return c.out = IValue(binder.fresh(v)), true;

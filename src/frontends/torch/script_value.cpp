@@ -41,16 +41,18 @@ bool IValue::same(const IValue& o) const {
   if (as_enum()) return equal(*this, o);
   return std::visit(
       [&]<class T>(const T& a) {
-        if constexpr (std::is_same_v<T, Uninitialised> || std::is_same_v<T, std::monostate>) return true;
-        else return a == std::get<T>(o.v_);
+        if constexpr (std::is_same_v<T, Uninitialised> || std::is_same_v<T, std::monostate>)
+          return true;
+        else
+          return a == std::get<T>(o.v_);
       },
       v_);
 }
 
 std::string IValue::type_name() const {
-  static constexpr std::array<const char*, 16> names = {"NoneType", "bool", "int",    "float",    "uninitialised", "str",
-                                                        "Tensor",   "List", "Tuple",  "Dict",     "object",        "Enum",
-                                                        "function", "Future", "Device", "number"};
+  static constexpr std::array<const char*, 16> names = {
+      "NoneType", "bool", "int",    "float", "uninitialised", "str",    "Tensor", "List",
+      "Tuple",    "Dict", "object", "Enum",  "function",      "Future", "Device", "number"};
   if (const ScriptObject* o = as_object()) return "object of class " + o->class_name;
   return names[v_.index()];
 }

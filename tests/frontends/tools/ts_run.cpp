@@ -56,12 +56,13 @@ int run_one(const std::string& pt, bool print_ir, bool trace) {
   if (!got) return fail("RUN", got.error());
   const Comparison c = compare_all(*got, *want, Gate{});
   std::printf("%-28s %s max %.3g rel %.3g nodes %zu import %.0f ms run %.0f ms %s\n", name.c_str(),
-              c.verdict == Verdict::pass ? "EQUAL" : std::string(npuport::name(c.verdict)).c_str(), c.max_diff, c.relative,
-              model->graph.node_count(), import_ms, run_ms, c.reason.c_str());
+              c.verdict == Verdict::pass ? "EQUAL" : std::string(npuport::name(c.verdict)).c_str(), c.max_diff,
+              c.relative, model->graph.node_count(), import_ms, run_ms, c.reason.c_str());
   if (c.verdict != Verdict::pass && want->size() == got->size())
     for (size_t i = 0; i < want->size(); ++i) {
       const Comparison one = compare((*got)[i], (*want)[i], Gate{});
-      std::printf("    out.%zu %s vs %s: %s %s\n", i, to_string(TensorType{(*got)[i].dtype, (*got)[i].shape, {}}).c_str(),
+      std::printf("    out.%zu %s vs %s: %s %s\n", i,
+                  to_string(TensorType{(*got)[i].dtype, (*got)[i].shape, {}}).c_str(),
                   to_string(TensorType{(*want)[i].dtype, (*want)[i].shape, {}}).c_str(),
                   std::string(npuport::name(one.verdict)).c_str(), one.reason.c_str());
     }
@@ -75,9 +76,12 @@ int main(int argc, char** argv) {
   bool print_ir = false, trace = false;
   int failed = 0, total = 0;
   for (int i = 1; i < argc; ++i) {
-    if (std::strcmp(argv[i], "--ir") == 0) print_ir = true;
-    else if (std::strcmp(argv[i], "--trace") == 0) trace = true;
-    else ++total, failed += run_one(argv[i], print_ir, trace);
+    if (std::strcmp(argv[i], "--ir") == 0)
+      print_ir = true;
+    else if (std::strcmp(argv[i], "--trace") == 0)
+      trace = true;
+    else
+      ++total, failed += run_one(argv[i], print_ir, trace);
     std::fflush(stdout);
   }
   std::printf("%d of %d equal\n", total - failed, total);

@@ -15,7 +15,7 @@ struct InputSpec {
   TensorType type;
   // A value that is known before the import. Numbers (int, float, bool arguments) need one; a tensor with one becomes a
   // constant as well: the graph keeps the input but ignores it.
-  std::shared_ptr<const Tensor> value;
+  std::shared_ptr<const Tensor> value = nullptr;
 };
 
 struct ImportOptions {

@@ -178,6 +178,10 @@ class SchemaParser {
     if (take_text("True") || take_text("False")) {
       d.kind = SchemaDefault::boolean;
       d.i = s_[i_ - 2] == 'u';
+      if (arg.list) {
+        d.items.assign(static_cast<size_t>(std::max(1, arg.list_size)), static_cast<double>(d.i));
+        d.kind = SchemaDefault::integers;
+      }
       return d;
     }
     // "Mean" and "Sum" are the reductions of the loss functions, contiguous_format and long the other words in use.

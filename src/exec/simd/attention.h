@@ -90,36 +90,45 @@ void attention_pack(const Attention& p, float* packed) {
   }
 }
 
-// Scores of one row against one block: scaled and masked in place, turned into weights relative to the running
-// maximum. Returns the factor for what was summed before.
-float weigh(const Attention& p, float* s, int64_t row, int64_t first, int64_t count, float& most, float& sum) {
+// Scales one row of scores, adds its mask; beyond `count` there are no keys.
+void scale_and_mask(const Attention& p, float* s, int64_t row, int64_t first, int64_t count) {
+  if (p.mask || p.scale != 1) {
+    const bool whole = p.mask && p.mask_col == 1;
+    for (int64_t j = 0; j < kKeyBlock; j += W) {
+      Vec v = load(s + j) * p.scale;
+      if (whole && j + W <= count) v += load(p.mask + row * p.mask_row + first + j);
+      store(s + j, v);
+    }
+    const int64_t done = whole ? count / W * W : 0;
+    for (int64_t j = done; p.mask && j < count; ++j) s[j] += p.mask[row * p.mask_row + (first + j) * p.mask_col];
+  }
+  for (int64_t j = count; j < kKeyBlock; ++j) s[j] = -__builtin_inff();
+}
+
+// Scores of one row against one block, turned into weights relative to the running maximum. Returns the factor for what
+// was summed before.
+float weigh(float* s, float& most, float& sum) {
   const float none = -__builtin_inff();
-  for (int64_t j = 0; j < kKeyBlock; j += W) {
-    Vec v = load(s + j) * p.scale;
-    if (p.mask && p.mask_col == 1 && j + W <= count) v += load(p.mask + row * p.mask_row + first + j);
-    store(s + j, v);
-  }
-  if (p.mask) {
-    const int64_t done = p.mask_col == 1 ? count / W * W : 0;
-    for (int64_t j = done; j < count; ++j) s[j] += p.mask[row * p.mask_row + (first + j) * p.mask_col];
-  }
-  for (int64_t j = count; j < kKeyBlock; ++j) s[j] = none;
-  Vec m = splat(none);
-  for (int64_t j = 0; j < kKeyBlock; j += W) {
-    const Vec v = load(s + j);
+  Vec m = load(s), m2 = load(s + W);
+  for (int64_t j = 2 * W; j < kKeyBlock; j += 2 * W) {
+    const Vec v = load(s + j), v2 = load(s + j + W);
     m = pick(v > m, v, m);
+    m2 = pick(v2 > m2, v2, m2);
   }
-  const float block = largest(m), top = block > most ? block : most;
+  const float block = largest(pick(m > m2, m, m2)), top = block > most ? block : most;
   // A row masked out so far has nothing to weigh: any finite reference gives zeros.
   const float reference = top == none ? 0 : top;
-  Vec t{};
-  for (int64_t j = 0; j < kKeyBlock; j += W) {
-    const Vec e = exponential(load(s + j) - reference);
+  Vec t{}, t2{};
+  for (int64_t j = 0; j < kKeyBlock; j += 2 * W) {
+    const Vec e = exponential_of_negative(load(s + j) - reference);
+    const Vec e2 = exponential_of_negative(load(s + j + W) - reference);
     t += e;
+    t2 += e2;
     store(s + j, e);
+    store(s + j + W, e2);
   }
   const float factor = most == none ? 0 : exponential(splat(most - reference))[0];
-  sum = sum * factor + total(t);
+  sum = sum * factor + total(t + t2);
   most = top;
   return factor;
 }
@@ -142,7 +151,8 @@ void attention(const Attention& p, const float* packed, int64_t rows, float* out
     product(q, p.depth, packed + n * kKeyBlock * p.depth, kKeyBlock, scores, kKeyBlock, rows, kKeyBlock, p.depth,
             false);
     for (int64_t r = 0; r < rows; ++r) {
-      const float factor = weigh(p, scores + r * kKeyBlock, r, first, count, most[r], sums[r]);
+      scale_and_mask(p, scores + r * kKeyBlock, r, first, count);
+      const float factor = weigh(scores + r * kKeyBlock, most[r], sums[r]);
       if (n == 0 || factor == 1) continue;
       for (int64_t d = 0; d < wide; d += W) store(result + r * wide + d, load(result + r * wide + d) * factor);
     }

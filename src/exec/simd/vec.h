@@ -69,6 +69,24 @@ inline Vec exponential(Vec x) {
   return pick(x < kLow, Vec{}, pick(x > kHigh, inf, y));
 }
 
+// e^x for x ≤ 0 as softmax needs it: 2^(x·log2 e) without the exact reduction, so that the relative error grows with
+// |x|, to 5e-6 where the result is 1e-38. 0 below the smallest normal result, NaN stays. Polynomial of Cephes' exp2f.
+inline Vec exponential_of_negative(Vec x) {
+  constexpr float kMagic = 12582912.0F;
+  const Vec t = at_least(x * 1.44269504F, splat(-126));
+  const Vec n = t + kMagic;
+  const VecI power = bits_of(n) - (0x4b400000 - 127);
+  const Vec r = t - (n - kMagic);
+  Vec p = splat(1.535336188319500e-4F);
+  p = p * r + 1.339887440266574e-3F;
+  p = p * r + 9.618437357674640e-3F;
+  p = p * r + 5.550332471162809e-2F;
+  p = p * r + 2.402264791363012e-1F;
+  p = p * r + 6.931472028550421e-1F;
+  p = p * r + 1.0F;
+  return pick(x < -87.3365447F, Vec{}, p * from_bits(power << 23));
+}
+
 // Natural logarithm (Cephes' logf); −inf of 0, NaN below.
 inline Vec logarithm(Vec x) {
   const Vec tiny = x * 8388608.0F;  // denormals become normal

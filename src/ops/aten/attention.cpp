@@ -177,11 +177,26 @@ void native_multi_head(AtenCall& c) {
   c.ret(average ? aten_nn::reduce(b, "reduce_mean", a.weights, {1}, false) : a.weights);
 }
 
+// Nested tensors (rows of different lengths) are carried dense, marked by a nested_rows node that knows which rows are
+// real. The layers below mask the others as keys, so that their values never matter; to_padded_tensor zeroes them.
+struct Nested {
+  ValueId dense, keep;  // keep is [batch, length], invalid when the tensor is an ordinary one
+};
+
+Nested nested_of(Builder& b, ValueId x) {
+  const Node* n = x.valid() ? b.graph().producer(x) : nullptr;
+  if (!n || n->op->name != "nested_rows") return {x, {}};
+  return {n->inputs[0], n->inputs[1]};
+}
+
 // nn.TransformerEncoderLayer's fused forward: attention and feed-forward blocks, normalised before or after.
 void encoder_layer(AtenCall& c) {
   Builder& b = c.b;
-  const ValueId src = c.tensor("src");
-  const ValueId mask = forbidding_mask(b, c.tensor("mask"), mask_type(c), b.dtype(src));
+  const Nested nested = nested_of(b, c.tensor("src"));
+  const ValueId src = nested.dense;
+  ValueId mask = forbidding_mask(b, c.tensor("mask"), mask_type(c), b.dtype(src));
+  if (nested.keep.valid()) mask = b.reshape(nested.keep, {b.shape(src)[0], 1, 1, b.shape(src)[1]});
+  const auto give = [&](ValueId y) { c.ret(nested.keep.valid() ? b.op("nested_rows", {y, nested.keep}) : y); };
   const auto norm = [&](ValueId x, std::string_view weight, std::string_view bias) {
     return b.op("layer_norm", {x, c.tensor(weight), c.tensor(bias)}, {{"eps", c.f("eps")}});
   };
@@ -198,26 +213,34 @@ void encoder_layer(AtenCall& c) {
   };
   if (c.flag("norm_first")) {
     const ValueId x = b.add(src, attention(norm(src, "norm_weight_1", "norm_bias_1")));
-    return c.ret(b.add(x, feed_forward(norm(x, "norm_weight_2", "norm_bias_2"))));
+    return give(b.add(x, feed_forward(norm(x, "norm_weight_2", "norm_bias_2"))));
   }
   const ValueId x = norm(b.add(src, attention(src)), "norm_weight_1", "norm_bias_1");
-  c.ret(norm(b.add(x, feed_forward(x)), "norm_weight_2", "norm_bias_2"));
+  give(norm(b.add(x, feed_forward(x)), "norm_weight_2", "norm_bias_2"));
 }
 
-// True when every element of a constant bool mask is true.
-bool keeps_all(const Tensor* mask) {
-  if (!mask) return false;
-  for (int64_t i = 0; i < mask->count(); ++i) {
-    if (get_int(*mask, i) == 0) return false;
+// False when a constant [batch, length] mask has a kept row behind a dropped one.
+bool left_aligned(const Tensor& keep) {
+  const int64_t length = keep.shape.back();
+  for (int64_t i = 0; i + 1 < keep.count(); ++i) {
+    const bool row_end = (i + 1) % length == 0;
+    if (!row_end && get_int(keep, i) == 0 && get_int(keep, i + 1) != 0) return false;
   }
   return true;
 }
 
-// A nested tensor drops padded rows; with nothing padded it is the tensor itself.
+// PyTorch moves the kept rows to the front. Masks of padded batches keep them there already; a constant mask is
+// checked, a computed one was checked by PyTorch when the model was traced.
 void nested_from_mask(AtenCall& c) {
-  if (keeps_all(c.b.constant_of(c.tensor("mask")))) return c.ret(c.tensor("t"));
-  c.fail(Diag(diag::unsupported, "a nested tensor whose rows have different lengths",
-              "Export with enable_nested_tensor=False in nn.TransformerEncoder."));
+  Builder& b = c.b;
+  const ValueId x = c.tensor("t"), keep = c.tensor("mask");
+  const Tensor* t = b.constant_of(keep);
+  const Shape s = b.shape(x);
+  if (b.failed() || s.size() != 3 || b.shape(keep) != Shape{s[0], s[1]} || (t && !left_aligned(*t))) {
+    return c.fail(Diag(diag::unsupported, "a nested tensor whose mask does not keep the first rows of each sequence",
+                       "Export with enable_nested_tensor=False in nn.TransformerEncoder."));
+  }
+  c.ret(b.op("nested_rows", {x, keep}));
 }
 
 void nested_left_aligned(AtenCall& c) {
@@ -226,18 +249,18 @@ void nested_left_aligned(AtenCall& c) {
     return c.fail(Diag(diag::data_dependent, "whether a padding mask is left-aligned depends on input values",
                        "Export with enable_nested_tensor=False in nn.TransformerEncoder."));
   }
-  bool aligned = true;
-  for (int64_t i = 0; i + 1 < mask->count(); ++i) {
-    const bool row_end = (i + 1) % mask->shape[1] == 0;
-    aligned = aligned && (row_end || get_int(*mask, i) != 0 || get_int(*mask, i + 1) == 0);
-  }
-  c.ret(c.b.constant(Tensor::scalar(aligned)));
+  c.ret(c.b.constant(Tensor::scalar(left_aligned(*mask))));
 }
 
 void to_padded(AtenCall& c) {
-  const ValueId x = c.tensor("self");
-  if (c.is_none("output_size") || c.ints("output_size") == c.b.shape(x)) return c.ret(x);
-  c.fail(Diag(diag::unsupported, "to_padded_tensor with another size than the tensor's own"));
+  Builder& b = c.b;
+  const Nested x = nested_of(b, c.tensor("self"));
+  const Shape s = b.shape(x.dense);
+  if (!x.keep.valid() || (!c.is_none("output_size") && c.ints("output_size") != s)) {
+    return c.fail(Diag(diag::unsupported, "to_padded_tensor of an ordinary tensor or to another size"));
+  }
+  const ValueId keep = b.reshape(x.keep, {s[0], s[1], 1});
+  c.ret(b.op("where", {keep, x.dense, b.scalar(c.f("padding"), b.dtype(x.dense))}));
 }
 
 constexpr AtenRow kRows[] = {

@@ -67,7 +67,7 @@ def load_template(path):
     """Imports one template file (its code runs: templates are the user's own); HelperError when it breaks the contract."""
     name = "npuport_template_" + re.sub(r"\W", "_", os.path.splitext(os.path.basename(path))[0])
     if not os.path.isfile(path):
-        raise HelperError("file-not-found", f"{path}: no such template file", "see `trace --list-templates`")
+        raise HelperError("file-not-found", f"{path}: no such template file", "`npuport_torch templates` lists the known ones")
     try:
         module = types.ModuleType(name)
         module.__file__ = path

@@ -1,9 +1,11 @@
 """Rules of the repository that no compiler checks: include order, no machine paths, file sizes, no unfinished marks."""
 
+import json
 import os
 import re
 import subprocess
 import sys
+import tempfile
 import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -107,10 +109,54 @@ class Repository(unittest.TestCase):
         size = sum(os.path.getsize(os.path.join(ROOT, p)) for p in tracked())
         self.assertLess(size, 60e6, "the checkout grew beyond 60 MB")
 
+    def test_shell_scripts_parse(self):
+        scripts = [p for p in tracked() if p.startswith(("tools/", ".ci/")) and (text_of(p) or "").startswith("#!/bin/sh")]
+        self.assertLessEqual({".ci/run", "tools/test", "tools/demo", "tools/check-all"}, set(scripts))
+        for path in scripts:
+            done = subprocess.run(["sh", "-n", os.path.join(ROOT, path)], capture_output=True, text=True)
+            self.assertEqual((done.returncode, done.stderr), (0, ""), path)
+            self.assertTrue(os.access(os.path.join(ROOT, path), os.X_OK), f"{path} is not executable")
+
+    def test_documents_link_to_files_that_exist(self):
+        broken = []
+        for path in tracked():
+            if path.endswith(".md"):
+                for link in re.findall(r"\]\(([^)#:]+)\)", text_of(path)):
+                    if not os.path.exists(os.path.join(ROOT, os.path.dirname(path), link)):
+                        broken.append(f"{path}: {link}")
+        self.assertEqual(broken, [])
+
     def test_python_only_where_it_belongs(self):
         # The product's only Python is the PyTorch helper; tests, tools and templates are not part of the binary.
         allowed = ("python/npuport_torch/", "templates/", "tests/", "tools/", "bench/", "docs/")
         self.assertEqual([p for p in tracked() if p.endswith(".py") and not p.startswith(allowed)], [])
+
+
+class CountResults(unittest.TestCase):
+    """tools/count_results.py, whose last line and exit code decide a run of tools/test."""
+
+    def count(self, cases, ctest_failed=0):
+        with tempfile.TemporaryDirectory() as folder:
+            os.mkdir(os.path.join(folder, "release"))
+            with open(os.path.join(folder, "release", "test_x.json"), "w", encoding="utf-8") as f:
+                json.dump({"testsuites": [{"name": "X", "testsuite": cases}]}, f)
+            done = subprocess.run([sys.executable, os.path.join(ROOT, "tools", "count_results.py"), folder, str(ctest_failed)],
+                                  capture_output=True, text=True)
+        return done.returncode, done.stdout.splitlines()
+
+    def test_counts(self):
+        good, bad = {"name": "a", "result": "COMPLETED"}, {"name": "b", "result": "COMPLETED", "failures": [{"failure": "no"}]}
+        skip = {"name": "c", "result": "SKIPPED", "skipped": [{"message": "file.cpp:1\nno LiteRT here"}]}
+        off = {"name": "d", "result": "SUPPRESSED"}
+        self.assertEqual(self.count([good, good, off]), (0, ["2 passed, 0 failed"]))
+        self.assertEqual(self.count([good, skip]), (0, ["1 skipped: no LiteRT here", "1 passed, 0 failed"]))
+        self.assertEqual(self.count([good, bad], 1), (1, ["failed: X.b", "1 passed, 1 failed"]))
+        self.assertEqual(self.count([bad])[0], 1)
+
+    def test_a_crash_or_no_tests_at_all_is_a_failure(self):
+        code, lines = self.count([{"name": "a", "result": "COMPLETED"}], 1)
+        self.assertEqual((code, lines[-1]), (1, "1 passed, 1 failed"))
+        self.assertEqual(self.count([])[0], 1)
 
 
 if __name__ == "__main__":

@@ -97,7 +97,7 @@ class Repository(unittest.TestCase):
 
     def test_sources_stay_readable(self):
         long = [f"{p}: {text_of(p).count(chr(10))} lines" for p in tracked()
-                if p.startswith(("src/", "python/", "templates/")) and p.endswith((".cpp", ".h", ".py")) and text_of(p).count("\n") > 700]
+                if p.startswith(("src/", "python/", "templates/")) and p.endswith((".cpp", ".h", ".py")) and text_of(p).count("\n") > 800]
         self.assertEqual(long, [])
 
     def test_public_headers_have_a_first_comment(self):

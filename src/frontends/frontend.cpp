@@ -6,6 +6,7 @@
 #include "base/mapped_file.h"
 #include "base/zip.h"
 #include "frontends/plain.h"
+#include "frontends/tflite.h"
 #include "frontends/torch/checkpoint.h"
 
 namespace npuport {
@@ -14,6 +15,7 @@ namespace {
 // Asked in this order: the first row that accepts a file reads it.
 constexpr Frontend rows[] = {
     {"checkpoint", "PyTorch checkpoint (torch.save): inspect only", accepts_checkpoint, inspect_checkpoint, nullptr},
+    {"tflite", "TFLite model (float)", accepts_tflite, inspect_tflite, import_tflite},
     {"npz", "NumPy archive: inspect only", accepts_npz, inspect_npz, nullptr},
     {"npy", "NumPy array: inspect only", accepts_npy, inspect_npy, nullptr},
     {"ir-text", "npuport IR text", accepts_ir_text, inspect_ir_text, import_ir_text},

@@ -149,7 +149,9 @@ Types infer_prelu(const InferCall& c) {
   NPU_TRY(expect_same_dtype(c, 0, 1));
   NPU_TRY(expect_rank(c, 1, 0, 1));
   const Shape& x = c.in[0]->shape;
-  const int64_t channels = x.size() >= 2 ? x[1] : 1;
+  const int64_t axis = c.attrs.i("axis");
+  if (axis < 0) return infer_error(diag::bad_attribute, c, "axis is negative");
+  const int64_t channels = axis < static_cast<int64_t>(x.size()) ? x[static_cast<size_t>(axis)] : 1;
   const int64_t slopes = element_count(c.in[1]->shape);
   if (slopes != 1 && slopes != channels) {
     return infer_error(diag::shape_mismatch, c, "the slope must hold 1 value or one per channel");
@@ -160,7 +162,8 @@ Types infer_prelu(const InferCall& c) {
 Status eval_prelu(const EvalCall& c) {
   const std::span<const int64_t> shape = c.in[0].shape;
   const int64_t slopes = c.in[1].count();
-  const int64_t inner = shape.size() > 2 ? element_count(shape.subspan(2)) : 1;
+  const auto behind = static_cast<size_t>(c.attrs.i("axis") + 1);
+  const int64_t inner = shape.size() > behind ? element_count(shape.subspan(behind)) : 1;
   const bool ok = dispatch_in<fl>(c.in[0].dtype, [&]<class T>() {
     using C = compute_t<T>;
     const T* x = c.in[0].template as<T>();
@@ -237,6 +240,7 @@ constexpr AttrDef threshold_attrs[] = {{"threshold", AttrKind::real, "", "larges
 constexpr AttrDef gelu_attrs[] = {{"approximate", AttrKind::string, "\"none\"", "\"none\" (erf) or \"tanh\""}};
 constexpr AttrDef clamp_attrs[] = {{"min", AttrKind::real, "-inf", "lower bound; -inf = none"},
                                    {"max", AttrKind::real, "inf", "upper bound; inf = none"}};
+constexpr AttrDef prelu_attrs[] = {{"axis", AttrKind::integer, "1", "the channel dim"}};
 constexpr PortDef prelu_in[] = {{"x"}, {"slope"}};
 
 constexpr OpDef activation(std::string_view name, std::string_view doc, EvalFn eval,
@@ -302,12 +306,14 @@ constexpr OpDef rows[] = {
      .axes = {AxisRule::elementwise},
      .quant = QuantRule::same_as_input},
     {.name = "prelu",
-     .doc = "x > 0 ? x : slope * x; one slope, or one per channel (dim 1)",
+     .doc = "x > 0 ? x : slope * x; one slope, or one per index of the channel dim",
      .in = prelu_in,
      .out = ports::y,
+     .attrs = prelu_attrs,
      .infer = infer_prelu,
      .eval = eval_prelu,
      .exact = rounding,
+     .axes = {AxisRule::remap, remap_axis},
      .quant = QuantRule::free_output},
     softmax_row("softmax", "e^x / sum(e^x) along axis, computed relative to the maximum", eval_softmax<false>),
     softmax_row("log_softmax", "x - log(sum(e^x)) along axis, computed relative to the maximum", eval_softmax<true>),

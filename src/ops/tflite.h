@@ -109,7 +109,9 @@ class TfliteEmit {
   int32_t in(size_t k, bool as_vector = false) { return has(k) ? value(node_->inputs[k], as_vector) : -1; }
   int32_t out(size_t k = 0) { return value(node_->outputs[k]); }
   const TfliteTensor& tensor(int32_t i) const { return m_.tensors[static_cast<size_t>(i)]; }
-  int32_t constant(Tensor t);
+  // A helper constant; equal ones are shared. `name`: of the value it stands for, if any.
+  int32_t constant(Tensor t, std::string name = {});
+  const std::string& name_of(size_t k) const { return g_.value(node_->inputs[k]).name; }
   int32_t i32(std::span<const int64_t> v);         // i32 vector; refuses values outside i32
   int32_t i32(int64_t v) { return i32({&v, 1}); }  // i32 [1]
   // Input k with its dims permuted: a constant is stored that way, anything else goes through TRANSPOSE.

@@ -62,9 +62,8 @@ inline Result<std::vector<LitertResult>> run_litert(const std::vector<LitertCase
       NPU_TRY(write_file(inputs.back().get<std::string>(),
                          {reinterpret_cast<const char*>(t.data), static_cast<size_t>(t.bytes())}));
     }
-    manifest.push_back({{"model", cases[i].model},
-                        {"inputs", inputs},
-                        {"outputs", folder.file(std::to_string(i) + "out")}});
+    manifest.push_back(
+        {{"model", cases[i].model}, {"inputs", inputs}, {"outputs", folder.file(std::to_string(i) + "out")}});
   }
   const std::string in = folder.file("manifest.json"), out = folder.file("result.json");
   NPU_TRY(write_file(in, dump_json(manifest)));

@@ -222,12 +222,13 @@ int32_t TfliteEmit::value(ValueId v, bool as_vector) {
   return index;
 }
 
-int32_t TfliteEmit::constant(Tensor t) {
+int32_t TfliteEmit::constant(Tensor t, std::string name) {
   std::string key = fmt::format("{} {} ", npuport::name(t.dtype), to_string(t.shape));
   key.append(reinterpret_cast<const char*>(t.data), static_cast<size_t>(t.bytes()));
   if (const auto it = helpers_.find(key); it != helpers_.end()) return it->second;
   auto source = std::make_shared<const Tensor>(std::move(t));
-  const int32_t index = add_tensor({fresh_name(), source->dtype, source->shape, {source, {}}});
+  const int32_t index =
+      add_tensor({name.empty() ? fresh_name() : std::move(name), source->dtype, source->shape, {source, {}}});
   helpers_[key] = index;
   return index;
 }

@@ -95,7 +95,8 @@ ValueId TfliteRead::transposed(ValueId v, Ints perm) {
   if (n != nullptr && n->op->name == "transpose") {
     const Ints& before = n->attr().ints("perm");
     bool undone = before.size() == perm.size();
-    for (size_t i = 0; undone && i < perm.size(); ++i) undone = before[static_cast<size_t>(perm[i])] == static_cast<int64_t>(i);
+    for (size_t i = 0; undone && i < perm.size(); ++i)
+      undone = before[static_cast<size_t>(perm[i])] == static_cast<int64_t>(i);
     if (undone) return n->inputs[0];
   }
   return b.transpose(v, std::move(perm));

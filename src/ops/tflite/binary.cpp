@@ -37,6 +37,8 @@ void write_maximum(TfliteEmit& c) {
   const DType t = c.out_dtype();
   const auto bound = [&](double v) { return c.constant(cast_tensor(Tensor::of<double>({1}, {v}), t)); };
   const bool low = std::isfinite(min), high = std::isfinite(max);
+  const bool relu = (min == 0 && (!high || max == 6)) || (min == -1 && max == 1);
+  if (t == DType::f32 && relu) return c.refuse("");
   if (!low && !high) return c.refuse("a clamp without bounds does nothing");
   if (!is_float(t) && ((low && min != std::floor(min)) || (high && max != std::floor(max)))) {
     return c.refuse("an integer clamp needs whole bounds");
@@ -68,6 +70,50 @@ void read_select(TfliteRead& c) {
     cond = c.b.reshape(cond, std::move(s));
   }
   c.ret(c.b.op("where", {cond, x, y}));
+}
+
+// LiteRT broadcasts the slopes: [C] for the last dim, [C,1,1] for dims before it.
+Shape slope_shape(const Shape& x, int64_t axis, int64_t slopes) {
+  Shape s{slopes};
+  if (slopes > 1) s.resize(x.size() - static_cast<size_t>(axis), 1);
+  return s;
+}
+void write_prelu(TfliteEmit& c) {
+  const Tensor* slope = c.constant_of(1);
+  const Shape wanted = slope_shape(c.shape(0), c.attr().i("axis"), element_count(c.shape(1)));
+  if (slope == nullptr) return c.op("PRELU", {c.in(0), c.reshape(c.in(1), wanted)}, {c.out()});
+  Tensor shaped = *slope;
+  shaped.shape = wanted;
+  c.op("PRELU", {c.in(0), c.constant(std::move(shaped), c.name_of(1))}, {c.out()});
+}
+void read_prelu(TfliteRead& c) {
+  const ValueId x = c.in(0), slope = c.in(1);
+  if (c.b.failed()) return;
+  const Shape in = c.b.shape(x), s = c.b.shape(slope);
+  const int64_t slopes = element_count(s);
+  size_t at = 0;
+  while (at < s.size() && s[at] != slopes) ++at;
+  if (at == s.size() || s.size() > in.size() || s.size() == 0) {
+    // Slopes along several dims: the formula itself.
+    const ValueId zero = c.b.scalar(0, c.b.dtype(x));
+    const ValueId low = c.b.mul(slope, c.b.op("minimum", {x, zero}));
+    return c.ret(c.b.add(c.b.op("relu", {x}), low));
+  }
+  const auto axis = static_cast<int64_t>(in.size() - s.size() + at);
+  ValueId flat = slope;
+  if (s.size() > 1) {
+    const Node* n = c.b.graph().producer(slope);
+    const bool undone = n != nullptr && n->op->name == "reshape" && c.b.shape(n->inputs[0]) == Shape{slopes};
+    const Tensor* t = c.b.constant_of(slope);
+    if (t != nullptr) {
+      Tensor vector = *t;
+      vector.shape = {slopes};
+      flat = c.derived(slope, std::move(vector));
+    } else {
+      flat = undone ? n->inputs[0] : c.b.reshape(slope, {slopes});
+    }
+  }
+  c.ret(c.b.op("prelu", {x, flat}, {{"axis", slopes == 1 ? int64_t{1} : axis}}));
 }
 
 void read_add_n(TfliteRead& c) {
@@ -131,7 +177,13 @@ constexpr TfliteRow kRows[] = {
     since(binary("ATAN2", 156, "atan2", f32, 4, &kATan2Options), "2.10.0"),
     since(binary("BITWISE_XOR", 160, "bitwise_xor", i32 | u8 | i8 | i16 | u32, 4, &kBitwiseXorOptions), "2.13.0"),
     since(binary("RIGHT_SHIFT", 161, "shift_right", i32 | u8 | i8 | i16 | u32, 4, &kRightShiftOptions), "2.13.0"),
-    binary("PRELU", 54, "prelu", f32, 4, nullptr),
+    {.name = "PRELU",
+     .code = 54,
+     .ours = {"prelu"},
+     .types = f32,
+     .broadcast_rank = 4,
+     .write = write_prelu,
+     .read = read_prelu},
     {.name = "SELECT_V2",
      .code = 123,
      .options = &kSelectV2Options,

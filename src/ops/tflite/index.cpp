@@ -24,7 +24,7 @@ int32_t indices(TfliteEmit& c, size_t k, int64_t size) {
     }
     out.mut<int32_t>()[static_cast<size_t>(i)] = static_cast<int32_t>(at);
   }
-  return c.constant(std::move(out));
+  return c.constant(std::move(out), c.name_of(k));
 }
 
 void write_gather(TfliteEmit& c) {
@@ -69,7 +69,7 @@ void write_scatter(TfliteEmit& c) {
   }
   if (c.dtype(1) != DType::i32 && c.constant_of(1) == nullptr) return c.refuse("SCATTER_ND takes i32 indices only");
   int32_t at = c.in(1);
-  if (const Tensor* t = c.constant_of(1)) at = c.constant(cast_tensor(*t, DType::i32));
+  if (const Tensor* t = c.constant_of(1)) at = c.constant(cast_tensor(*t, DType::i32), c.name_of(1));
   c.op("SCATTER_ND", {at, c.in(2), c.i32(c.out_shape())}, {c.out()});
 }
 void read_scatter(TfliteRead& c) {

@@ -1,4 +1,4 @@
-// Pooling and conversions of oneDNN's own layouts.
+// Pooling, resizing and conversions of oneDNN's own layouts.
 #include <algorithm>
 
 #include "exec/onednn_overrides.h"
@@ -90,7 +90,58 @@ std::unique_ptr<Kernel> prepare_global(const PrepareCall& call) {
               memory::dims(window.size(), 0), memory::dims(window.size(), 0));
 }
 
+// ---- resize --------------------------------------------------------------------------------------------------------
+
+// oneDNN places pixels by their centres: the row's `linear` without align_corners, `nearest_exact`, and `nearest` where
+// the size grows by a whole factor.
+bool accepts_resize(const Graph& g, NodeId id) {
+  const Node& n = g.node(id);
+  const AttrView attr = n.attr();
+  if (!is_f32(g, id) || attr.b("align_corners") || attr.b("antialias")) return false;
+  const bool nhwc = attr.has("layout") && attr.s("layout") == "nhwc";
+  const memory::dims in = channels_first(g.shape(n.inputs[0]), nhwc), out = channels_first(g.shape(n.outputs[0]), nhwc);
+  const Reals& scales = attr.reals("scales");
+  for (size_t i = 2; i < in.size(); ++i) {
+    if (!scales.empty() && scales[i - 2] > 0 &&
+        scales[i - 2] * static_cast<double>(in[i]) != static_cast<double>(out[i])) {
+      return false;
+    }
+    if (attr.s("mode") == "nearest" && out[i] % in[i] != 0) return false;
+  }
+  return attr.s("mode") == "linear" || attr.s("mode") == "nearest" || attr.s("mode") == "nearest_exact";
+}
+
+std::unique_ptr<Kernel> prepare_resize(const PrepareCall& call) {
+  const Node& n = call.head();
+  const bool nhwc = n.attr().has("layout") && n.attr().s("layout") == "nhwc";
+  const Shape& in = call.graph.shape(call.inputs[0]);
+  const auto algorithm =
+      n.attr().s("mode") == "linear" ? dnnl::algorithm::resampling_linear : dnnl::algorithm::resampling_nearest;
+  try {
+    const memory::desc src = to_channels_first(desc_of(in, call.layouts[0]), nhwc);
+    const memory::desc dst(channels_first(call.graph.shape(call.outputs[0]), nhwc), memory::data_type::f32,
+                           memory::format_tag::any);
+    dnnl::primitive_attr attr;
+    attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+    const dnnl::resampling_forward::desc desc(dnnl::prop_kind::forward_inference, algorithm, src, dst);
+    const dnnl::resampling_forward::primitive_desc pd(desc, attr, engine());
+    auto made = std::make_unique<PrimitiveKernel>();
+    made->name = std::string("onednn ") + pd.impl_info_str();
+    made->set(dnnl::resampling_forward(pd), pd.scratchpad_desc());
+    made->input(DNNL_ARG_SRC, 0, pd.src_desc());
+    made->output(DNNL_ARG_DST, 0, pd.dst_desc());
+    made->in_layouts = {call.layouts[0]};
+    made->out_layouts = {layout_of(from_channels_first(pd.dst_desc(), nhwc))};
+    return made;
+  } catch (const dnnl::error&) {
+    return nullptr;
+  }
+}
+
 constexpr Override kRows[] = {
+    {"resize1d", "onednn resize", accepts_resize, nullptr, prepare_resize},
+    {"resize2d", "onednn resize", accepts_resize, nullptr, prepare_resize},
+    {"resize3d", "onednn resize", accepts_resize, nullptr, prepare_resize},
     {"max_pool1d", "onednn pool", accepts, nullptr, prepare},
     {"max_pool2d", "onednn pool", accepts, nullptr, prepare},
     {"max_pool3d", "onednn pool", accepts, nullptr, prepare},

@@ -55,7 +55,8 @@ class PrimitiveKernel : public Kernel {
 // Copy of constant data in the descriptor a primitive wants.
 dnnl::memory pack(const void* data, const dnnl::memory::desc& from, const dnnl::memory::desc& to);
 
-// One pointwise function as oneDNN has it, applied after a primitive: s * f(x; alpha, beta).
+// One pointwise function as oneDNN has it, applied after a primitive. relu and clip turn NaN into a bound there, unlike
+// the rows: a NaN born inside a fused convolution shows as a wrong value, not as NaN.
 struct Eltwise {
   dnnl::algorithm kind;
   float alpha = 0, beta = 0;

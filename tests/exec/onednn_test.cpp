@@ -169,6 +169,25 @@ TEST(OnednnPool, GlobalAverage) {
   EXPECT_TRUE(expect_like_reference(net).used("onednn"));
 }
 
+TEST(OnednnResize, LikeTheRow) {
+  for (const bool nhwc : {false, true}) {
+    for (const std::string mode : {"nearest", "nearest_exact", "linear"}) {
+      for (const Ints& size : {Ints{12, 18}, Ints{9, 25}, Ints{3, 4}, Ints{6, 9}}) {
+        for (const bool corners : {false, true}) {
+          if (corners && mode != "linear") continue;
+          Net net;
+          const ValueId x = net.input(nhwc ? Shape{1, 6, 9, 5} : Shape{1, 5, 6, 9});
+          net.finish({net.b.op(
+              "resize2d", {x},
+              {{"size", size}, {"mode", mode}, {"align_corners", corners}, {"layout", nhwc ? "nhwc" : "nchw"}})});
+          const Ran r = expect_like_reference(net);
+          EXPECT_EQ(r.used("onednn"), !corners && (mode != "nearest" || (size[0] % 6 == 0 && size[1] % 9 == 0)));
+        }
+      }
+    }
+  }
+}
+
 TEST(OnednnMatmul, Linear) {
   for (const int64_t rows : {1, 2, 7, 64, 150}) {
     for (const bool bias : {false, true}) {

@@ -330,6 +330,31 @@ TEST(SimdOverrides, AttentionRunsAsOneStep) {
   }
 }
 
+TEST(SimdOverrides, NanSurvivesEveryKernel) {
+  // A NaN that a kernel hid could make a broken model pass its gate.
+  Net net;
+  const ValueId x = net.input({1, 2, 6, 8});
+  net.inputs[0].mut<float>()[3] = std::numeric_limits<float>::quiet_NaN();
+  const ValueId s = net.b.op("matmul", {x, x}, {{"transpose_b", true}});
+  std::vector<ValueId> out = {net.b.op("matmul", {net.b.op("softmax", {s}), x}), net.b.op("softmax", {x}),
+                              net.b.op("layer_norm", {x}), net.b.op("reduce_mean", {x}, {{"axes", Ints{3}}})};
+  for (const std::string op : {"relu", "gelu", "sigmoid", "hard_swish", "silu"}) out.push_back(net.b.op(op, {x}));
+  for (const std::string op : {"maximum", "minimum", "add", "mul"}) {
+    out.push_back(net.b.op(op, {x, net.b.scalar(0.5)}));
+    out.push_back(net.b.op(op, {net.b.scalar(0.5), x}));
+  }
+  net.finish(out);
+  const Ran fast = run(net.g, net.inputs, {.threads = 1}),
+            want = run(net.g, net.inputs, {.threads = 1, .overrides = false});
+  for (size_t i = 0; i < out.size(); ++i) {
+    for (int64_t k = 0; k < fast.outputs[i].count(); ++k) {
+      const auto at = static_cast<size_t>(k);
+      EXPECT_EQ(std::isnan(fast.outputs[i].as<float>()[at]), std::isnan(want.outputs[i].as<float>()[at]))
+          << i << " " << k;
+    }
+  }
+}
+
 TEST(SimdOverrides, WhatLooksLikeAttentionButIsNot) {
   const auto build = [](int variant) {
     Net net;

@@ -74,7 +74,7 @@ def _parser():
     t.add_argument("--target", default="mt8371", help="target written to port.toml (default mt8371)")
     t.add_argument("--num-classes", type=_positive, default=1000)
     t.add_argument("--in-channels", type=_positive, help="channels of the picture (default: from the checkpoint)")
-    t.add_argument("--input-size", type=_size, default=(224, 224), metavar="SIZE|HxW", help="picture size where the template says none")
+    t.add_argument("--input-size", type=_size, metavar="SIZE|HxW", help="picture size (default: the template's, else 224x224)")
     t.add_argument("--shape", type=_shape, action="append", default=[], metavar="NAME=1x3x64x64[:dtype]")
     t.add_argument("--set", type=_setting, action="append", default=[], metavar="KEY=VALUE", help="an option of the template")
     t.add_argument("--data", nargs="+", default=[], metavar="FILE", help="real data the template understands (.wav, .png ...)")
@@ -129,8 +129,6 @@ def _litert(options, say):
 def _trace(options, say):
     from . import project
     options.shape, options.set = dict(options.shape), dict(options.set)
-    for s in options.shape.values():
-        s.setdefault("dtype", "float32")
     return project.run(options, say)
 
 

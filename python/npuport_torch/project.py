@@ -69,31 +69,50 @@ def _parts(options, model, chosen, ck):
     hook = chosen.hook("parts") if chosen else None
     if hook:
         parts = hook(model)
-        _override_shapes(options, parts)
-        return parts
-    inputs = list(chosen.hook("INPUTS") or []) if chosen else []
-    if not inputs and not options.shape:
-        channels = options.in_channels or checkpoint.input_channels(ck.state)
-        if channels is None:
-            raise HelperError("usage", "the input shape is not known", "add --shape NAME=1x3x224x224[:float32]")
-        h, w = options.input_size
-        inputs = [{"name": "input", "shape": [1, channels, h, w], "dtype": "float32"}]
-    gate = (chosen.hook("GATE") if chosen else None) or {"kind": "general"}
-    parts = [template.Part(options.name or "model", model, inputs or list(options.shape.values()), None, gate)]
-    if inputs:
-        _override_shapes(options, parts)
+    else:
+        inputs = [dict(s) for s in (chosen.hook("INPUTS") or [])] if chosen else []
+        if not inputs and not options.shape:
+            channels = options.in_channels or checkpoint.input_channels(ck.state)
+            if channels is None:
+                raise HelperError("usage", "the input shape is not known", "add --shape NAME=1x3x224x224[:float32]")
+            inputs = [{"name": "input", "shape": [1, channels, 224, 224], "dtype": "float32"}]
+        gate = (chosen.hook("GATE") if chosen else None) or {"kind": "general"}
+        given = [{"dtype": "float32", **s} for s in options.shape.values()]
+        parts = [template.Part(options.name or "model", model, inputs or given, None, gate)]
+        if not inputs:
+            return parts
+    _override_picture(options, parts)
+    _override_shapes(options, parts)
     return parts
 
 
+def _override_picture(options, parts):
+    """--in-channels and --input-size change the only picture input there is."""
+    if not options.in_channels and not options.input_size:
+        return
+    pictures = [(p, s) for p in parts for s in p.inputs if len(s["shape"]) == 4]
+    if len(pictures) != 1:
+        raise HelperError("usage", f"--in-channels and --input-size need exactly one picture input, there are {len(pictures)}",
+                          "use --shape NAME=1x3x64x64")
+    part, spec = pictures[0]
+    n, c, h, w = spec["shape"]
+    spec["shape"] = [n, options.in_channels or c, *(options.input_size or (h, w))]
+    _retag(part, spec)
+
+
 def _override_shapes(options, parts):
-    known = {s["name"]: s for p in parts for s in p.inputs}
-    for name, spec in options.shape.items():
+    known = {s["name"]: (p, s) for p in parts for s in p.inputs}
+    for name, given in options.shape.items():
         if name not in known:
             raise HelperError("usage", f"--shape names input {name}, which is not there", "inputs: " + ", ".join(known))
-        known[name].update(spec)
-        for p in parts:
-            if p.inputs[0] is known[name]:
-                p.shape_tag = "x".join(str(d) for d in spec["shape"][1:] or spec["shape"])
+        part, spec = known[name]
+        spec.update(given)  # keeps the template's dtype unless one is given
+        _retag(part, spec)
+
+
+def _retag(part, spec):
+    if part.inputs[0] is spec:
+        part.shape_tag = "x".join(str(d) for d in spec["shape"][1:] or spec["shape"])
 
 
 def _samples(options, model, parts, chosen):

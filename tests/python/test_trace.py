@@ -291,6 +291,34 @@ class CommandLine(TempCase):
         self.assertEqual((code, out["error"]["slug"]), (2, "model-raised"))
         self.assertIn("[1, 4, 6, 10]", out["error"]["message"])
 
+    def test_picture_size_and_channels(self):
+        code, out, _ = self.trace("--num-classes", 5, "--input-size", "8x14")
+        self.assertEqual((code, out["parts"][0]["inputs"][0]["shape"]), (0, [1, 3, 8, 14]))
+        with open(self.path("out/port.toml"), encoding="utf-8") as f:
+            self.assertIn('shape_tag = "3x8x14"', f.read())
+        code, out, _ = self.trace("--num-classes", 5, "--in-channels", 4)
+        self.assertEqual((code, out["error"]["slug"]), (2, "model-raised"))
+        self.assertIn("--in-channels", out["error"]["hint"])
+        code, out, _ = self.trace("--num-classes", 5, "--shape", "picture=1x3x6x10")
+        self.assertEqual((code, out["error"]["hint"]), (2, "inputs: image"))
+
+    def test_shape_keeps_the_templates_dtype(self):
+        self.write("tiny.py", TINY_TEMPLATE.replace('"dtype": "float32"', '"dtype": "float64"').replace("return nn", "return Cast(nn") + """
+        )
+class Cast(nn.Module):
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+    def state_dict(self, *a, **k):
+        return self.net.state_dict(*a, **k)
+    def load_state_dict(self, *a, **k):
+        return self.net.load_state_dict(*a, **k)
+    def forward(self, x):
+        return self.net(x.float())
+""")
+        code, out, log = self.trace("--num-classes", 5, "--shape", "image=1x3x8x8")
+        self.assertEqual((code, out["parts"][0]["inputs"][0]["dtype"]), (0, "float64"), log)
+
     def test_names_with_control_characters_do_not_reach_the_terminal(self):
         torch.save({"a\x1b[31m": torch.ones(1)}, self.path("c.pt"))
         _, out, log = self.trace("--num-classes", 5)

@@ -10,7 +10,6 @@
 
 #include "base/byte_reader.h"
 #include "base/diag_codes.h"
-#include "base/mapped_file.h"
 #include "base/text.h"
 #include "base/zip.h"
 #include "frontends/torch/legacy.h"
@@ -153,8 +152,13 @@ Status TorchArchive::State::open_zip() {
 }
 
 Result<TorchArchive> TorchArchive::open(const std::string& path) {
+  NPU_ASSIGN(auto file, MappedFile::open(path));
+  return open(std::move(file));
+}
+
+Result<TorchArchive> TorchArchive::open(std::shared_ptr<const MappedFile> file) {
   auto state = std::make_shared<State>();
-  NPU_ASSIGN(state->file, MappedFile::open(path));
+  state->file = std::move(file);
   if (ZipReader::looks_like_zip(state->file->bytes())) {
     NPU_TRY(state->open_zip());
     return TorchArchive(std::move(state));

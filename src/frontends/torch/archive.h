@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/mapped_file.h"
 #include "base/result.h"
 #include "frontends/torch/pickle.h"
 #include "ir/tensor.h"
@@ -33,6 +34,7 @@ class TorchArchive {
   // (unsafe_pickle for a class off the closed list); torch.save files record unknown classes instead.
   // Errors: file_not_found, not_readable, unknown_format, truncated, corrupt, missing_entry, unsafe_pickle, too_large.
   static Result<TorchArchive> open(const std::string& path);
+  static Result<TorchArchive> open(std::shared_ptr<const MappedFile> file);
 
   const std::string& path() const;
   uint64_t file_bytes() const;

@@ -10,7 +10,7 @@
 namespace npuport {
 namespace {
 
-constexpr int64_t max_expanded_bytes = int64_t{1} << 30;
+constexpr int64_t max_expanded_bytes = int64_t{256} << 20;
 
 Diag outside(const TensorRecord& r, std::string why) {
   return Diag(

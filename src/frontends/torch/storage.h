@@ -21,7 +21,7 @@ Status check_storage(const TensorRecord& r, uint64_t bytes);
 std::string tensor_identity(const TensorRecord& r);
 
 // Points into `bytes` (kept alive by `owner`) when the elements lie there in order, aligned and in our byte order; a
-// dense copy otherwise. Errors as check_record, check_storage, and `too_large` for an expanded tensor above 1 GiB.
+// dense copy otherwise. Errors as check_record, check_storage, and `too_large` for an expanded tensor above 256 MiB.
 Result<Tensor> make_tensor(const TensorRecord& r, std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
                            bool big_endian);
 

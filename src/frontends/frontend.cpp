@@ -8,12 +8,15 @@
 #include "frontends/plain.h"
 #include "frontends/tflite.h"
 #include "frontends/torch/checkpoint.h"
+#include "frontends/torchscript.h"
 
 namespace npuport {
 namespace {
 
 // Asked in this order: the first row that accepts a file reads it.
 constexpr Frontend rows[] = {
+    {"torchscript", "TorchScript archive (torch.jit.save)", accepts_torchscript, inspect_torchscript,
+     import_torchscript},
     {"checkpoint", "PyTorch checkpoint (torch.save): inspect only", accepts_checkpoint, inspect_checkpoint, nullptr},
     {"tflite", "TFLite model (float)", accepts_tflite, inspect_tflite, import_tflite},
     {"npz", "NumPy archive: inspect only", accepts_npz, inspect_npz, nullptr},

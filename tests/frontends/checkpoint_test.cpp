@@ -190,6 +190,7 @@ TEST(FrontendTable, ChoosesByContents) {
   };
   EXPECT_EQ(format(zip_bytes({{"c/data.pkl", pickle(bare)}})), "checkpoint");
   EXPECT_EQ(format(zip_bytes({{"x.npy", ""}})), "npz");
+  EXPECT_EQ(format(zip_bytes({{"c/data.pkl", pickle(bare)}, {"c/code/__torch__.py", ""}})), "torchscript");
   EXPECT_EQ(format(*npy_header(Tensor::zeros(DType::f32, {})) + "1234"), "npy");
   EXPECT_EQ(format("graph \"g\" {\n  input %x: f32[2]\n  output %x\n}\n"), "ir-text");
   EXPECT_EQ(format("hello"), "unknown-format");

@@ -81,12 +81,19 @@ enum class IoLayout : uint8_t {
 struct PassOptions {
   IoLayout io_layout = IoLayout::keep;
   bool allow_approximate = false;
+  bool narrow_int64 = false;                 // i64 → i32 where the range is known to fit
   bool assume_int32 = false;                 // i64 values of unknown range are taken to fit i32 (UNVERIFIED)
   bool verify = false;                       // verify(graph) after every pass
   bool split_host = true;                    // parts may move to the host
   std::map<std::string, ValueRange> ranges;  // by input name
   std::vector<std::string> preferred;        // names of lowering rewrites the target prefers, best first
+  std::vector<std::string> approximate;      // names of approximate rewrites a rule of the target allows
+  // What the user decided for a node, by the name of its first output: "auto", "keep", "host" or a rewrite's name.
+  std::map<std::string, std::string> decisions;
 };
+
+// True when an approximate rewrite may be used.
+bool allows_approximate(const PassOptions& options, std::string_view rewrite);
 
 struct PassContext {
   const PassOptions& options;

@@ -21,6 +21,11 @@ std::string_view name(Numerics n) {
   return "";
 }
 
+bool allows_approximate(const PassOptions& options, std::string_view rewrite) {
+  return options.allow_approximate ||
+         std::find(options.approximate.begin(), options.approximate.end(), rewrite) != options.approximate.end();
+}
+
 Status run_passes(Graph& g, std::span<const PassDef* const> passes, PassContext& c) {
   for (const PassDef* pass : passes) {
     c.pass = pass->name;

@@ -20,6 +20,7 @@ class PatternBuilder {
       if (!p.names.emplace(s.results[slot], v).second)
         return Diag(diag::syntax, "%" + s.results[slot] + " is defined twice in a pattern");
       defined.push_back(v);
+      if (s.results[slot].ends_with(".all")) p.nodes[node].all_outputs = true;
     }
     return {};
   }
@@ -67,6 +68,8 @@ class PatternBuilder {
       v.name = e.name.substr(1);
     } else if (e.name.ends_with(".opt")) {
       v.kind = PatternValue::optional;
+    } else if (e.name.ends_with(".all")) {
+      v.kind = PatternValue::all;
     } else if (std::isupper(static_cast<unsigned char>(e.name.front()))) {
       v.kind = PatternValue::constant;
     }
@@ -230,7 +233,7 @@ bool Matcher::match_attrs(const PatternNode& pn, const Node& n, State& s) {
 bool Matcher::match_args(size_t pn, const Node& n, std::span<const size_t> order, size_t i, State& s,
                          const Next& next) {
   const PatternNode& p = p_.nodes[pn];
-  if (i == p.args.size()) return next(s);
+  if (i == p.args.size() || p_.values[p.args[i]].kind == PatternValue::all) return next(s);
   const size_t slot = i < order.size() ? order[i] : i;
   const ValueId v = slot < n.inputs.size() ? n.inputs[slot] : ValueId{};
   return match_value(p.args[i], v, s, [&](State& after) { return match_args(pn, n, order, i + 1, after, next); });
@@ -241,7 +244,8 @@ bool Matcher::match_node(size_t pn, NodeId id, State& s, const Next& next) {
   const Node& n = g_.node(id);
   if (s.nodes[pn].valid()) return s.nodes[pn] == id && next(s);
   if (n.op->name != p.op || std::count(s.nodes.begin(), s.nodes.end(), id)) return false;
-  for (size_t i = p.args.size(); i < n.inputs.size(); ++i)
+  const bool open = !p.args.empty() && p_.values[p.args.back()].kind == PatternValue::all;
+  for (size_t i = p.args.size(); i < n.inputs.size() && !open; ++i)
     if (n.inputs[i].valid()) return false;
   if (p.results.size() > n.outputs.size()) return false;
   State saved = s;
@@ -279,7 +283,8 @@ bool Matcher::match_other_roots(size_t i, State& s, const Next& next) {
 }
 
 bool Matcher::inner_values_free(const State& s, std::string* why) const {
-  for (size_t pn = 0; pn < p_.nodes.size(); ++pn)
+  for (size_t pn = 0; pn < p_.nodes.size(); ++pn) {
+    if (p_.nodes[pn].all_outputs) continue;
     for (const ValueId out : g_.node(s.nodes[pn]).outputs) {
       const bool root = std::any_of(p_.roots.begin(), p_.roots.end(), [&](size_t r) { return s.values[r] == out; });
       if (root) continue;
@@ -291,6 +296,7 @@ bool Matcher::inner_values_free(const State& s, std::string* why) const {
       if (why) *why = "%" + g_.value(out).name + " inside the pattern is used elsewhere too";
       return false;
     }
+  }
   return true;
 }
 
@@ -312,7 +318,15 @@ std::optional<Match> Matcher::at(NodeId anchor, bool shared, std::string* why) {
       m.attrs_ = end.attrs;
       m.rests_ = end.rests;
       m.nodes_ = end.nodes;
-      for (const size_t r : p_.roots) m.roots_.push_back(end.values[r]);
+      for (const size_t r : p_.roots) {
+        const PatternNode& made = p_.nodes[p_.values[r].node];
+        if (!made.all_outputs) {
+          m.roots_.push_back(end.values[r]);
+          continue;
+        }
+        const auto& outs = g_.node(end.nodes[p_.values[r].node]).outputs;
+        m.roots_.insert(m.roots_.end(), outs.begin(), outs.end());
+      }
       found = std::move(m);
       return true;
     });

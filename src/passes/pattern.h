@@ -6,7 +6,7 @@
 namespace npuport {
 
 struct PatternValue {
-  enum Kind : uint8_t { any, constant, optional, absent, number, scalar, produced } kind = any;
+  enum Kind : uint8_t { any, constant, optional, absent, number, scalar, all, produced } kind = any;
   std::string name;
   double number_value = 0;
   size_t node = 0, slot = 0;  // produced: by which pattern node
@@ -18,6 +18,7 @@ struct PatternNode {
   std::vector<size_t> results;  // pattern values
   std::vector<std::pair<std::string, std::string>> attrs;
   bool root = false;
+  bool all_outputs = false;  // its result is named %….all
 };
 
 struct Pattern {

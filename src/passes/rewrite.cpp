@@ -122,6 +122,9 @@ RewriteSet::RewriteSet(std::span<const Rewrite> rows) : rows_(rows) {
     }
     const Pattern& made = c->pattern;
     by_root_[made.nodes[made.values[made.roots.front()].node].op].push_back(compiled_.size());
+    for (const PatternNode& n : made.nodes)
+      if (auto& list = by_any_[n.op]; list.empty() || list.back() != compiled_.size()) list.push_back(compiled_.size());
+    if (!by_name_.emplace(row.name, compiled_.size()).second) bug(fmt::format("two rewrites are named {}", row.name));
     compiled_.push_back(std::move(c));
   }
 }
@@ -134,10 +137,20 @@ const RewriteSet::Compiled& RewriteSet::compiled(const Rewrite& row) const {
 
 std::vector<const Rewrite*> RewriteSet::candidates(std::string_view op_name) const {
   std::vector<const Rewrite*> out;
-  const auto it = by_root_.find(op_name);
-  if (it != by_root_.end())
+  const auto it = by_any_.find(op_name);
+  if (it != by_any_.end())
     for (const size_t i : it->second) out.push_back(&rows_[i]);
   return out;
+}
+
+const Rewrite* RewriteSet::find(std::string_view row_name) const {
+  const auto it = by_name_.find(row_name);
+  return it == by_name_.end() ? nullptr : &rows_[it->second];
+}
+
+std::string_view RewriteSet::root_op(const Rewrite& row) const {
+  const Pattern& p = compiled(row).pattern;
+  return p.nodes[p.values[p.roots.front()].node].op;
 }
 
 namespace {
@@ -186,7 +199,7 @@ bool RewriteSet::apply_at(Graph& g, PassContext& c, const Rewrite& row, NodeId n
     return false;
   };
   if (!m) return refuse(why);
-  if (row.numerics == Numerics::approximate && !c.options.allow_approximate)
+  if (row.numerics == Numerics::approximate && !allows_approximate(c.options, row.name))
     return refuse("it is approximate and approximate rewrites are not allowed");
   if (row.check)
     if (const auto no = row.check(g, *m)) return refuse(*no);

@@ -4,6 +4,7 @@
 //   %x          any value; the same name twice = the same value (constants: equal contents)
 //   %W          a name beginning with a capital matches constants only
 //   %b.opt      matches an absent optional input too
+//   %a.all      as the last operand: all inputs that are left, unbound; as a result: all outputs of the operator
 //   _           an input that must be absent; inputs the pattern leaves out must be absent as well
 //   0.5         a constant all of whose elements equal 0.5 (relative 1e-6), of any shape
 //   $e          a constant all of whose elements are equal; the number is bound to e
@@ -66,8 +67,11 @@ class RewriteSet {
   // Tries one row at one node; true when it was applied. `nodes_made` receives the new nodes.
   bool apply_at(Graph& g, PassContext& c, const Rewrite& row, NodeId node, const std::string& reason,
                 std::vector<NodeId>* nodes_made = nullptr) const;
-  // Rows whose first root is operator `op`, in row order.
+  // Rows whose pattern holds operator `op` anywhere, in row order.
   std::vector<const Rewrite*> candidates(std::string_view op) const;
+  const Rewrite* find(std::string_view name) const;
+  // The operator of the row's first root: where apply_at has to be anchored.
+  std::string_view root_op(const Rewrite& row) const;
   std::span<const Rewrite> rows() const { return rows_; }
 
  private:
@@ -76,6 +80,8 @@ class RewriteSet {
   std::span<const Rewrite> rows_;
   std::vector<std::unique_ptr<Compiled>> compiled_;
   std::map<std::string, std::vector<size_t>, std::less<>> by_root_;
+  std::map<std::string, std::vector<size_t>, std::less<>> by_any_;  // by every operator of the pattern
+  std::map<std::string_view, size_t> by_name_;
 };
 
 // A check of user-supplied or our own pattern text: parses, operators and attributes exist.

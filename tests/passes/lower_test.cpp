@@ -1,0 +1,520 @@
+#include "passes/lower.h"
+
+#include <set>
+
+#include "base/diag_codes.h"
+#include "passes/cleanup.h"
+#include "passes/domain.h"
+#include "passes/pipeline.h"
+#include "support.h"
+
+namespace npuport::testing {
+namespace {
+
+// Refuses operators by name, and ranks above four.
+class Refusing : public Legality {
+ public:
+  explicit Refusing(std::set<std::string> ops, size_t most_rank = 8) : ops_(std::move(ops)), most_rank_(most_rank) {}
+  std::vector<Diag> check(const Graph& g, NodeId id) const override {
+    std::vector<Diag> out;
+    const Node& n = g.node(id);
+    if (ops_.contains(std::string(n.op->name)))
+      out.push_back(Diag(diag::illegal_for_target, std::string(n.op->name) + " is refused"));
+    size_t rank = 0;
+    for (const ValueId v : n.inputs)
+      if (v.valid()) rank = std::max(rank, g.shape(v).size());
+    for (const ValueId v : n.outputs) rank = std::max(rank, g.shape(v).size());
+    if (rank > most_rank_) out.push_back(Diag(diag::illegal_for_target, "rank " + std::to_string(rank)));
+    return out;
+  }
+
+ private:
+  std::set<std::string> ops_;
+  size_t most_rank_;
+};
+
+struct Lowered {
+  Ran ran;
+  size_t left = 0;
+};
+
+Lowered lowered(const Graph& before, const Legality& legality, PassOptions options = {}) {
+  Graph g = before;
+  set_declared_ranges(g, options.ranges);
+  Lowered l{run_passes_on({&lower_pass, &cleanup_pass, &lower_pass, &cleanup_pass}, std::move(g), options, &legality),
+            0};
+  l.left = illegal_nodes(l.ran.graph, legality).size();
+  return l;
+}
+
+std::set<std::string> fired(const Ledger& l) {
+  std::set<std::string> out;
+  for (const LedgerEntry& e : l.entries()) out.insert(e.rewrite);
+  return out;
+}
+
+TEST(Lower, RowsAreWellFormedAndNamedOnce) {
+  ops::register_all();
+  std::set<std::string_view> names;
+  for (const Rewrite& r : lower_rewrites()) {
+    const Status s = check_rewrite(r);
+    EXPECT_TRUE(s) << r.name << ": " << s.error().message;
+    EXPECT_FALSE(r.doc.empty()) << r.name;
+    EXPECT_TRUE(names.insert(r.name).second) << r.name;
+  }
+}
+
+struct Case {
+  const char* rewrite;
+  std::set<std::string> refused;
+  const char* body;
+  double tolerance = 2e-5;
+  std::map<std::string, ValueRange> ranges = {};
+  bool approximate = false;
+};
+
+#define X8 "input %x: f32[2,3,8]\n"
+#define IMG "input %x: f32[1,5,4,4]\n"
+
+// The named row fires, no finding is left, the numbers stay.
+const Case kCases[] = {
+    {"layer_norm_as_means",
+     {"layer_norm"},
+     X8 "const %w: f32[8] = [1.0,2.0,3.0,4.0,5.0,6.0,7.0,8.0]\n %y = layer_norm(%x, %w, %w)\n output %y"},
+    {"rms_norm_as_means", {"rms_norm"}, X8 "%y = rms_norm(%x) eps=1e-06\n output %y"},
+    {"group_norm_as_means",
+     {"group_norm"},
+     "input %x: f32[2,6,3,4]\n const %w: f32[6] = [1.0,2.0,3.0,4.0,5.0,6.0]\n %y = group_norm(%x, %w, %w) groups=2\n "
+     "output %y"},
+    {"group_norm_as_means",
+     {"group_norm"},
+     "input %x: f32[2,3,4,6]\n const %w: f32[6] = [1.0,2.0,3.0,4.0,5.0,6.0]\n %y = group_norm(%x, %w, %w) groups=3 "
+     "axis=3\n output %y"},
+    {"instance_norm_as_means", {"instance_norm"}, IMG "%y = instance_norm(%x)\n output %y"},
+    {"elu_as_parts", {"elu", "where"}, X8 "%y = elu(%x) alpha=0.7\n output %y"},
+    {"celu_as_parts", {"celu", "elu", "where"}, X8 "%y = celu(%x) alpha=0.7\n output %y"},
+    {"selu_as_parts", {"selu", "elu", "where"}, X8 "%y = selu(%x)\n output %y"},
+    {"leaky_relu_as_maximum", {"leaky_relu"}, X8 "%y = leaky_relu(%x) alpha=0.2\n output %y"},
+    {"leaky_relu_as_parts", {"leaky_relu", "where", "greater"}, X8 "%y = leaky_relu(%x) alpha=1.5\n output %y"},
+    {"silu_as_product", {"silu"}, X8 "%y = silu(%x)\n output %y"},
+    {"hard_sigmoid_as_clamp", {"hard_sigmoid"}, X8 "%y = hard_sigmoid(%x)\n output %y"},
+    {"hard_swish_as_clamp", {"hard_swish"}, X8 "%y = hard_swish(%x)\n output %y"},
+    {"softplus_as_logarithm", {"softplus", "where", "log1p"}, X8 "%y = softplus(%x) beta=1.5\n output %y"},
+    {"log_sigmoid_as_logarithm", {"log_sigmoid", "log1p"}, X8 "%y = log_sigmoid(%x)\n output %y"},
+    {"mish_as_quotient", {"mish", "log1p", "log"}, X8 "%y = mish(%x)\n output %y"},
+    {"soft_shrink_as_relus", {"soft_shrink", "sign"}, X8 "%y = soft_shrink(%x) lambd=0.3\n output %y"},
+    {"gelu_tanh_as_formula", {"gelu"}, X8 "%y = gelu(%x) approximate=\"tanh\"\n output %y"},
+    {"gelu_erf_to_tanh", {"erf"}, X8 "%e = erf(%x)\n %y = gelu(%e)\n output %y", 1e-3, {}, true},
+    {"erf_as_polynomial", {"erf"}, X8 "%y = erf(%x)\n output %y", 1e-6, {}, true},
+    {"log_softmax_as_softmax", {"log_softmax"}, X8 "%y = log_softmax(%x)\n output %y"},
+    {"power_as_products", {"pow"}, X8 "const %e: f32[] = [3.0]\n %y = pow(%x, %e)\n output %y"},
+    {"trunc_as_floor", {"trunc"}, X8 "%y = trunc(%x)\n output %y"},
+    {"masked_fill_as_term",
+     {"where", "logical_not"},
+     "input %x: f32[2,3,3]\n const %m: bool[3,3] = [true,false,false,true,true,false,true,true,true]\n const %f: f32[] "
+     "= "
+     "[-inf]\n %s = where(%m, %x, %f)\n %y = softmax(%s)\n output %y"},
+    {"masked_fill_as_term",  // a row wholly masked by a finite value stays uniform
+     {"where"},
+     "input %x: f32[2,3,3]\n const %m: bool[3,3] = [false,false,false,true,true,false,true,true,true]\n const %f: "
+     "f32[] = "
+     "[-1000000.0]\n %s = where(%m, %x, %f)\n %y = softmax(%s)\n output %y"},
+    {"inverse_masked_fill_as_term",
+     {"where"},
+     "input %x: f32[2,3,3]\n const %m: bool[3,3] = [false,true,true,false,false,true,false,false,false]\n const %f: "
+     "f32[] "
+     "= [-inf]\n %s = where(%m, %f, %x)\n %y = softmax(%s)\n output %y"},
+    {"selection_as_arithmetic",
+     {"where", "equal"},
+     X8 "input %k: i32[2,3,1]\n %l = cast(%k) to=f32\n const %v: f32[] = [2.0]\n %c = equal(%l, %v)\n %n = mul(%x, "
+        "%x)\n %y = where(%c, %x, "
+        "%n)\n output %y",
+     2e-5,
+     {{"k", {0, 5, true}}}},
+    {"bool_as_number",
+     {"less", "logical_and", "greater_equal"},
+     "input %l: i32[6]\n const %a: i32[] = [1]\n const %b: i32[] = [4]\n %c = greater_equal(%l, %a)\n %d = less(%l, "
+     "%b)\n "
+     "%e = logical_and(%c, %d)\n %y = cast(%e) to=f32\n output %y",
+     0,
+     {{"l", {0, 5, true}}}},
+    {"triangle_as_factor", {"trilu"}, "input %x: f32[2,4,4]\n %y = trilu(%x) upper=false\n output %y"},
+    {"one_hot_as_arithmetic",
+     {"one_hot"},
+     "input %l: i32[2,3]\n %y = one_hot(%l) depth=5 dtype=f32\n output %y",
+     0,
+     {{"l", {0, 4, true}}}},
+    {"gather_as_slices",
+     {"gather"},
+     "input %x: f32[2,5,3]\n const %i: i64[] = [-2]\n %y = gather(%x, %i) axis=1\n output %y",
+     0},
+    {"gather_as_slices",
+     {"gather"},
+     "input %x: f32[2,9,3]\n const %i: i64[5] = [1,3,5,0,8]\n %y = gather(%x, %i) axis=1\n output %y",
+     0},
+    {"flip_as_slices", {"flip"}, "input %x: f32[2,3,4]\n %y = flip(%x) axes=[1,2]\n output %y", 0},
+    {"cumsum_as_linear", {"cumsum"}, X8 "%y = cumsum(%x) axis=-1\n output %y"},
+    {"sort_as_topk", {"sort"}, X8 "%y, %i = sort(%x) descending=true\n output %y", 0},
+    {"expand_as_tile", {"expand"}, "input %x: f32[2,1,3]\n %y = expand(%x) shape=[4,2,5,3]\n output %y", 0},
+    {"implicit_broadcast_left_of_add",
+     {"expand", "tile"},
+     "input %x: f32[1,3]\n input %z: f32[4,3]\n %e = expand(%x) shape=[4,3]\n %y = add(%e, %z)\n output %y",
+     0},
+    {"padding_by_pieces",
+     {"pad"},
+     "input %x: f32[2,3,4]\n %y = pad(%x) pads=[0,2,1,0,1,3] mode=\"replicate\"\n output %y",
+     0},
+    {"padding_by_pieces",
+     {"pad"},
+     "input %x: f32[2,3,4]\n %y = pad(%x) pads=[0,2,1,0,1,3] mode=\"circular\"\n output %y",
+     0},
+    {"padding_by_pieces",
+     {"pad"},
+     "input %x: f32[2,3,4]\n %y = pad(%x) pads=[0,2,1,0,1,3] mode=\"reflect\"\n output %y",
+     0},
+    {"grouped_conv_transpose_as_convs",
+     {},
+     "input %x: f32[1,4,3,3]\n const %w: f32[4,3,2,2] = #a\n const %b: f32[6] = [1.0,2.0,3.0,4.0,5.0,6.0]\n %y = "
+     "conv_transpose2d(%x, %w, %b) stride=[2,2] groups=2\n output %y"},
+    {"dilated_conv_transpose_as_sparse",
+     {},
+     "input %x: f32[1,4,3,3]\n const %w: f32[4,3,2,2] = #a\n %y = conv_transpose2d(%x, %w) stride=[2,1] "
+     "dilation=[2,3]\n "
+     "output %y"},
+    {"output_padding_as_input_rows",
+     {},
+     "input %x: f32[1,4,3,3]\n const %w: f32[4,3,2,2] = #a\n const %b: f32[3] = [1.0,2.0,3.0]\n %y = "
+     "conv_transpose2d(%x, "
+     "%w, %b) stride=[3,2] output_padding=[2,1]\n output %y"},
+    {"grouped_conv_as_convs",
+     {},
+     "input %x: f32[1,4,5,5]\n const %w: f32[6,2,3,3] = #a\n const %b: f32[6] = [1.0,2.0,3.0,4.0,5.0,6.0]\n %y = "
+     "conv2d(%x, %w, %b) groups=2\n output %y"},
+    {"adaptive_average_by_axes",
+     {"adaptive_avg_pool2d"},
+     "input %x: f32[1,3,7,5]\n %y = adaptive_avg_pool2d(%x) output_size=[3,2]\n output %y"},
+    {"adaptive_maximum_by_axes",
+     {"adaptive_max_pool2d"},
+     "input %x: f32[1,3,7,5]\n %y, %i = adaptive_max_pool2d(%x) output_size=[3,2]\n output %y",
+     0},
+    {"resize_as_products",
+     {"resize2d"},
+     "input %x: f32[1,5,4,3]\n %y = resize2d(%x) size=[7,9] mode=\"cubic\" layout=\"nhwc\"\n output %y"},
+};
+
+// Refuses what the case's row is about even where the operator itself is fine in another form.
+class CaseLegality : public Legality {
+ public:
+  explicit CaseLegality(const Case& k) : k_(k), names_(k.refused) {}
+  std::vector<Diag> check(const Graph& g, NodeId id) const override {
+    std::vector<Diag> out = names_.check(g, id);
+    const Node& n = g.node(id);
+    const std::string_view row = k_.rewrite;
+    const auto refuse = [&] { out.push_back(Diag(diag::illegal_for_target, "refused")); };
+    if (row.starts_with("grouped_") && n.attr().has("groups") && n.attr().i("groups") != 1) refuse();
+    if (row.starts_with("dilated_") && n.op->name == "conv_transpose2d" && n.attr().ints("dilation") != Ints{1, 1})
+      refuse();
+    if (row.starts_with("output_") && n.op->name == "conv_transpose2d" && n.attr().ints("output_padding") != Ints{0, 0})
+      refuse();
+    if (row == "gelu_erf_to_tanh" && n.op->name == "gelu" && n.attr().s("approximate") == "none") refuse();
+    return out;
+  }
+
+ private:
+  const Case& k_;
+  Refusing names_;
+};
+
+TEST(Lower, EachCaseFiresItsRowAndLeavesNothing) {
+  for (const Case& k : kCases) {
+    SCOPED_TRACE(k.rewrite);
+    const Graph before = graph_of(k.body);
+    PassOptions options;
+    options.ranges = k.ranges;
+    options.allow_approximate = k.approximate;
+    const Lowered l = lowered(before, CaseLegality(k), options);
+    EXPECT_TRUE(fired(l.ran.ledger).contains(k.rewrite)) << print(l.ran.graph);
+    EXPECT_EQ(l.left, 0U) << print(l.ran.graph);
+    EXPECT_LE(difference(before, l.ran.graph), k.tolerance) << print(l.ran.graph);
+  }
+}
+
+// One thing off each: the row must not fire.
+const Case kNearMisses[] = {
+    {"label_equality_relu",  // the domain is not declared: 0.5 would break it
+     {"abs"},
+     X8 "const %o: f32[] = [1.0]\n const %v: f32[] = [2.0]\n %d = sub(%x, %v)\n %a = abs(%d)\n %s = sub(%o, %a)\n %y = "
+        "relu(%s)\n output %y"},
+    {"label_equality_relu",  // the label is no whole number
+     {"abs"},
+     "input %x: f32[4]\n const %o: f32[] = [1.0]\n const %v: f32[] = [2.5]\n %d = sub(%x, %v)\n %a = abs(%d)\n %s = "
+     "sub(%o, "
+     "%a)\n %y = relu(%s)\n output %y",
+     0,
+     {{"x", {0, 5, true}}}},
+    {"label_equality_relu",  // declared, but not whole
+     {"abs"},
+     "input %x: f32[4]\n const %o: f32[] = [1.0]\n const %v: f32[] = [2.0]\n %d = sub(%x, %v)\n %a = abs(%d)\n %s = "
+     "sub(%o, "
+     "%a)\n %y = relu(%s)\n output %y",
+     0,
+     {{"x", {0, 5, false}}}},
+    {"selection_as_arithmetic",  // no domain for the comparison
+     {"where"},
+     X8 "const %v: f32[] = [2.0]\n %c = equal(%x, %v)\n %n = mul(%x, %x)\n %y = where(%c, %x, %n)\n output %y"},
+    {"selection_as_arithmetic",  // an infinite side would give NaN
+     {"where"},
+     "input %x: f32[3]\n const %m: bool[3] = [true,false,true]\n const %f: f32[] = [-inf]\n %y = where(%m, %x, %f)\n "
+     "output "
+     "%y"},
+    {"masked_fill_as_term",  // a row is wholly masked by -inf
+     {"where"},
+     "input %x: f32[2,3,3]\n const %m: bool[3,3] = [false,false,false,true,true,false,true,true,true]\n const %f: "
+     "f32[] = "
+     "[-inf]\n %s = where(%m, %x, %f)\n %y = softmax(%s)\n output %y"},
+    {"masked_fill_as_term",  // the fill is a score like others
+     {"where"},
+     "input %x: f32[2,3,3]\n const %m: bool[3,3] = [true,false,false,true,true,false,true,true,true]\n const %f: f32[] "
+     "= "
+     "[-3.0]\n %s = where(%m, %x, %f)\n %y = softmax(%s)\n output %y"},
+    {"erf_as_polynomial", {"erf"}, X8 "%y = erf(%x)\n output %y"},  // approximate, not allowed
+    {"leaky_relu_as_maximum", {"leaky_relu"}, X8 "%y = leaky_relu(%x) alpha=1.5\n output %y"},
+    {"softplus_as_logarithm", {"softplus"}, X8 "%y = softplus(%x) threshold=2.0\n output %y"},
+    {"gather_as_slices",  // indices are no constant
+     {"gather"},
+     "input %x: f32[2,5]\n input %i: i64[3]\n %y = gather(%x, %i) axis=1\n output %y"},
+    {"cumsum_as_linear", {"cumsum"}, X8 "%y = cumsum(%x) axis=1\n output %y"},
+    {"power_as_products", {"pow"}, X8 "const %e: f32[] = [2.5]\n %y = pow(%x, %e)\n output %y"},
+    {"one_hot_as_arithmetic", {"one_hot"}, "input %l: i32[2,3]\n %y = one_hot(%l) depth=5 dtype=f32\n output %y"},
+};
+
+TEST(Lower, NearMissesDoNotFire) {
+  for (const Case& k : kNearMisses) {
+    SCOPED_TRACE(k.rewrite);
+    const Graph before = graph_of(k.body);
+    PassOptions options;
+    options.ranges = k.ranges;
+    const Lowered l = lowered(before, CaseLegality(k), options);
+    EXPECT_FALSE(fired(l.ran.ledger).contains(k.rewrite)) << print(l.ran.graph);
+  }
+}
+
+TEST(Lower, LabelEqualityIsExactOnTheWholeDomain) {
+  const char* body =
+      "input %x: f32[11]\n const %o: f32[] = [1.0]\n const %v: f32[] = [3.0]\n %d = sub(%x, %v)\n %a = abs(%d)\n %s = "
+      "sub(%o, "
+      "%a)\n %y = clamp(%s) min=0.0 max=1.0\n output %y";
+  const Graph before = graph_of(body);
+  PassOptions options;
+  options.ranges["x"] = {-5, 5, true};
+  const Lowered l = lowered(before, Refusing({"abs", "maximum"}), options);
+  EXPECT_TRUE(fired(l.ran.ledger).contains("label_equality_clamped"));
+  EXPECT_EQ(op_counts(l.ran.graph).count("abs"), 0U);
+  Tensor x = Tensor::zeros(DType::f32, {11});
+  for (int i = 0; i < 11; ++i) x.mut<float>()[static_cast<size_t>(i)] = static_cast<float>(i - 5);
+  const std::vector<Tensor> in{x};
+  const auto a = execute(before, in), b = execute(l.ran.graph, in);
+  ASSERT_TRUE(a && b);
+  EXPECT_TRUE(identical((*a)[0], (*b)[0]));
+}
+
+struct RankCase {
+  const char* name;
+  const char* body;
+};
+const RankCase kRankCases[] = {
+    {"windows",
+     "input %x: f32[2,8,8,3]\n %r = reshape(%x) shape=[2,2,4,2,4,3]\n %t = transpose(%r) perm=[0,1,3,2,4,5]\n %w = "
+     "reshape(%t) shape=[8,16,3]\n %y = relu(%w)\n output %y"},
+    {"window reverse",
+     "input %x: f32[8,16,3]\n %z = relu(%x)\n %r = reshape(%z) shape=[2,2,2,4,4,3]\n %t = transpose(%r) "
+     "perm=[0,1,3,2,4,5]\n %y = reshape(%t) shape=[2,8,8,3]\n output %y"},
+    {"packed heads",
+     "input %x: f32[2,5,24]\n %a = relu(%x)\n %r = reshape(%a) shape=[2,5,3,2,4]\n %t = transpose(%r) "
+     "perm=[2,0,3,1,4]\n "
+     "%q0 = slice(%t) starts=[0] ends=[1] axes=[0] steps=[1]\n %k0 = slice(%t) starts=[1] ends=[2] axes=[0] "
+     "steps=[1]\n "
+     "%q = reshape(%q0) shape=[2,2,5,4]\n %k = reshape(%k0) shape=[2,2,5,4]\n %y = matmul(%q, %k) transpose_b=true\n "
+     "output %y"},
+    {"pixel shuffle",
+     "input %x: f32[1,12,3,5]\n %a = relu(%x)\n %r = reshape(%a) shape=[1,3,2,2,3,5]\n %t = transpose(%r) "
+     "perm=[0,1,4,2,5,3]\n %y = reshape(%t) shape=[1,3,6,10]\n output %y"},
+    {"windowed attention with a mask",
+     "input %x: f32[4,2,3,5]\n input %m: f32[2,3,3]\n %a = matmul(%x, %x) transpose_b=true\n %r = reshape(%a) "
+     "shape=[2,2,2,3,3]\n %u = reshape(%m) shape=[1,2,1,3,3]\n %s = add(%r, %u)\n %f = reshape(%s) shape=[4,2,3,3]\n "
+     "%y = "
+     "softmax(%f)\n output %y"},
+    {"products and norms of rank five",
+     "input %x: f32[2,3,20]\n const %w: f32[6,5] = #a\n %r = reshape(%x) shape=[1,2,3,4,5]\n %l = linear(%r, %w)\n %n "
+     "= "
+     "layer_norm(%l)\n %m = matmul(%n, %n) transpose_a=true\n %s = softmax(%m)\n %d = reduce_mean(%s) axes=[3,4] "
+     "keepdims=true\n %c = concat(%d, %d) axis=1\n %y = reshape(%c) shape=[4,3]\n output %y"},
+};
+
+TEST(Lower, HighRanksBecomeFour) {
+  for (const RankCase& k : kRankCases) {
+    SCOPED_TRACE(k.name);
+    const Graph before = graph_of(k.body);
+    const Lowered l = lowered(before, Refusing({}, 4));
+    EXPECT_EQ(l.left, 0U) << print(l.ran.graph);
+    EXPECT_LT(difference(before, l.ran.graph), 2e-5);
+  }
+}
+
+TEST(Lower, ProverRefusalTakesTheChangeBack) {
+  class No : public Prover {
+   public:
+    Result<Evidence> prove(const Graph&, const Graph&, const LedgerEntry&) override {
+      ++asked;
+      return Evidence{false, 1.0, "the numbers differ"};
+    }
+    int asked = 0;
+  };
+  ops::register_all();
+  const Graph before = graph_of(X8 "%y = silu(%x)\n output %y");
+  Graph g = before;
+  IoContract io = identity_io(g);
+  Ledger ledger;
+  PassOptions options;
+  Refusing legality({"silu"});
+  No prover;
+  PassContext c{options, ledger, &io, &legality, &prover, {}, {}};
+  const PassDef* passes[] = {&lower_pass};
+  ASSERT_TRUE(run_passes(g, passes, c));
+  EXPECT_EQ(print(g), print(before));
+  EXPECT_EQ(ledger.size(), 0U);
+  EXPECT_EQ(prover.asked, 1);
+}
+
+TEST(Lower, DecisionsOfTheUserCount) {
+  PassOptions options;
+  options.decisions["y"] = "keep";
+  const Lowered kept = lowered(graph_of(X8 "%y = silu(%x)\n output %y"), Refusing({"silu"}), options);
+  EXPECT_EQ(kept.left, 1U);
+  options.decisions["y"] = "leaky_relu_as_parts";
+  const Lowered named =
+      lowered(graph_of(X8 "%y = leaky_relu(%x) alpha=0.5\n output %y"), Refusing({"leaky_relu"}), options);
+  EXPECT_TRUE(fired(named.ran.ledger).contains("leaky_relu_as_parts"));
+}
+
+// ---- host
+
+Prepared prepared(const Graph& g, const Legality& legality, PassOptions options = {}) {
+  ops::register_all();
+  Ledger ledger;
+  options.verify = true;
+  Result<Prepared> p = prepare(g, options, legality, nullptr, ledger);
+  if (!p) ADD_FAILURE() << to_text(p.error());
+  return p ? std::move(*p) : Prepared{};
+}
+
+TEST(Host, EmbeddingBecomesALookupWithATable) {
+  const Graph before = graph_of(
+      "input %tokens: i64[1,4]\n const %w: f32[6,8] = #a\n const %p: f32[4,8] = #b\n %e = embedding(%w, %tokens) "
+      "@\"decoder.token_embedding\" \"m.py:1\" \"aten::embedding\"\n %s = add(%e, %p)\n %y = linear(%s, %w)\n output "
+      "%y");
+  const Prepared p = prepared(before, Refusing({"embedding", "gather"}));
+  EXPECT_TRUE(p.left.empty());
+  ASSERT_EQ(p.io.host_steps.size(), 1U);
+  const HostStep& s = p.io.host_steps[0];
+  EXPECT_EQ(s.kind, "embedding_lookup");
+  EXPECT_EQ(s.file, "token_embedding.npy");
+  EXPECT_EQ(s.module, "decoder.token_embedding");
+  ASSERT_EQ(p.graph.inputs().size(), 1U);
+  EXPECT_EQ(p.graph.value(p.graph.inputs()[0]).name, "token_embeddings");
+  EXPECT_EQ(p.graph.type(p.graph.inputs()[0]), (TensorType{DType::f32, {1, 4, 8}, nullptr}));
+  EXPECT_EQ(difference(before, p.graph, p.io), 0.0);
+}
+
+TEST(Host, IdsStayAnInputWhereTheyAreNeeded) {
+  const Graph before = graph_of(
+      "input %tokens: i32[1,4]\n const %w: f32[6,8] = #a\n %e = embedding(%w, %tokens)\n %f = cast(%tokens) to=f32\n "
+      "%r = "
+      "reshape(%f) shape=[1,4,1]\n %y = add(%e, %r)\n output %y");
+  const Prepared p = prepared(before, Refusing({"embedding"}));
+  EXPECT_EQ(p.graph.inputs().size(), 2U);
+  EXPECT_EQ(difference(before, p.graph, p.io), 0.0);
+}
+
+TEST(Host, SineOfAnInputMovesWithWhatItNeeds) {
+  const Graph before = graph_of(
+      "input %t: f32[1,4]\n const %k: f32[1,4] = [1.0,2.0,3.0,4.0]\n const %w: f32[3,4] = "
+      "[1.0,2.0,3.0,4.0,5.0,6.0,7.0,8.0,9.0,"
+      "10.0,11.0,12.0]\n %m = mul(%t, %k)\n %s = sin(%m)\n %y = linear(%s, %w)\n output %y");
+  const Prepared p = prepared(before, Refusing({"sin"}));
+  EXPECT_TRUE(p.left.empty());
+  ASSERT_EQ(p.io.host_steps.size(), 1U);
+  EXPECT_EQ(p.io.host_steps[0].kind, "graph");
+  EXPECT_FALSE(p.io.host_steps[0].suffix);
+  EXPECT_EQ(op_counts(p.graph), (std::map<std::string, int>{{"linear", 1}}));
+  EXPECT_LT(difference(before, p.graph, p.io), 1e-5);
+}
+
+TEST(Host, SearchAfterTheNetBecomesASuffix) {
+  const Graph before = graph_of(
+      "input %x: f32[1,4]\n const %w: f32[5,4] = #a\n %l = linear(%x, %w)\n %v, %i = topk(%l) k=2\n %z = relu(%l)\n "
+      "output "
+      "%v, %z, %i");
+  const Prepared p = prepared(before, Refusing({"topk"}));
+  EXPECT_TRUE(p.left.empty());
+  ASSERT_EQ(p.io.host_steps.size(), 1U);
+  EXPECT_TRUE(p.io.host_steps[0].suffix);
+  EXPECT_LT(difference(before, p.graph, p.io), 1e-5);
+}
+
+TEST(Host, TheMiddleOfTheNetStays) {
+  const Graph before = graph_of(
+      "input %x: f32[1,4]\n const %w: f32[4,4] = [1.0,2.0,3.0,4.0,1.0,2.0,3.0,4.0,1.0,2.0,3.0,4.0,1.0,2.0,3.0,4.0]\n "
+      "%l = "
+      "linear(%x, %w)\n %s = sin(%l)\n %y = linear(%s, %w)\n output %y");
+  const Prepared p = prepared(before, Refusing({"sin"}));
+  ASSERT_EQ(p.left.size(), 1U);
+  EXPECT_TRUE(p.io.host_steps.empty());
+}
+
+TEST(Host, SuffixOfAnImageOutputKeepsTheModelsLayout) {
+  PassOptions options;
+  options.io_layout = IoLayout::channels_last;
+  const Graph before = graph_of(
+      "input %x: f32[1,4,4,4]\n const %w: f32[4,4,1,1] = "
+      "[1.0,2.0,3.0,4.0,1.0,2.0,3.0,4.0,1.0,2.0,3.0,4.0,1.0,2.0,3.0,4.0]\n "
+      "%c = conv2d(%x, %w)\n %y = floor(%c)\n output %y, %c");
+  const Prepared p = prepared(before, Refusing({"floor"}), options);
+  EXPECT_TRUE(p.left.empty());
+  EXPECT_EQ(p.io.host_steps.size(), 1U);
+  EXPECT_LT(difference(before, p.graph, p.io), 1e-5);
+}
+
+// ---- element types
+
+TEST(Dtypes, HalfBecomesFloat) {
+  const Graph before = graph_of(
+      "input %x: f16[4]\n const %w: f16[4] = [0.5,1.0,1.5,2.0]\n %a = mul(%x, %w)\n %y = cast(%a) to=f16\n output %y");
+  const Prepared p = prepared(before, Refusing({}));
+  EXPECT_EQ(p.graph.type(p.graph.inputs()[0]).dtype, DType::f32);
+  EXPECT_EQ(p.io.file_inputs[0].dtype, DType::f32);
+  EXPECT_EQ(p.io.file_outputs[0].dtype, DType::f32);
+  EXPECT_LT(difference(before, p.graph, p.io), 1e-2);
+}
+
+TEST(Dtypes, IntegersNarrowOnlyWhereTheyFit) {
+  const Graph before = graph_of(
+      "input %i: i64[3]\n input %j: i64[3]\n const %k: i64[] = [7]\n const %big: i64[] = [5000000000]\n %a = add(%i, "
+      "%k)\n %b "
+      "= mul(%a, %big)\n %c = add(%j, %k)\n output %a, %b, %c");
+  PassOptions options;
+  options.narrow_int64 = true;
+  options.ranges["i"] = {0, 100, true};
+  const Prepared p = prepared(before, Refusing({}), options);
+  ASSERT_EQ(p.graph.outputs().size(), 3U);
+  EXPECT_EQ(p.graph.type(p.graph.outputs()[0]).dtype, DType::i32);
+  EXPECT_EQ(p.graph.type(p.graph.outputs()[1]).dtype, DType::i64);  // 7 * 5e9 does not fit
+  EXPECT_EQ(p.graph.type(p.graph.outputs()[2]).dtype, DType::i64);  // nothing is known about j
+  EXPECT_EQ(difference(before, p.graph, p.io), 0.0);
+  options.assume_int32 = true;
+  const Prepared q = prepared(before, Refusing({}), options);
+  EXPECT_EQ(q.graph.type(q.graph.outputs()[2]).dtype, DType::i32);
+}
+
+}  // namespace
+}  // namespace npuport::testing

@@ -205,6 +205,17 @@ std::string_view name(Support s) {
   return s == Support::supported ? "supported" : s == Support::refused ? "refused" : "unlisted";
 }
 
+std::string target_fingerprint(const Target& t) {
+  std::string out = t.name + "|" + t.format + "|" + (t.unlisted_is_ok ? "ok" : "refuse") + (t.nhwc_io ? "|nhwc" : "|nchw");
+  for (const auto& [key, value] : t.identity) out += "|" + key + "=" + value;
+  for (const auto& [op, s] : t.operators) out += "|" + op + ":" + std::string(name(s.support));
+  for (const std::string& d : t.dtypes) out += "|" + d;
+  for (const Rule& r : t.rules) out += "|" + r.id + ":" + r.op + ":" + r.require.text();
+  for (const auto* list : {&t.prefer, &t.allow_approximate, &t.compiler.options})
+    for (const std::string& s : *list) out += "|" + s;
+  return out + "|" + t.compiler.driver;
+}
+
 OperatorStatement Target::statement(std::string_view format_operator) const {
   const auto it = operators.find(std::string(format_operator));
   if (it != operators.end()) return it->second;

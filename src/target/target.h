@@ -59,6 +59,9 @@ struct Target {
   OperatorStatement statement(std::string_view format_operator) const;
 };
 
+// Text that changes whenever anything about the target does (for keys of cached results).
+std::string target_fingerprint(const Target& t);
+
 // Names of the built-in targets, sorted.
 std::vector<std::string> builtin_targets();
 // A built-in name, or the path of a TOML file (recognised by '/' or ".toml"). `usage` with the nearest names when

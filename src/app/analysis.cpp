@@ -1,0 +1,305 @@
+#include "app/analysis.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "base/diag_codes.h"
+#include "base/text.h"
+
+namespace npuport::app {
+namespace {
+
+constexpr size_t kPlacesShown = 5;
+
+int rank_of(const std::string& status) { return status == "impossible" ? 0 : status == "host" ? 1 : status == "rewrite" ? 2 : 3; }
+
+std::string place_text(const Origin& o) {
+  std::string s = o.source;
+  if (!o.scope.empty()) s += (s.empty() ? "" : " in ") + o.scope;
+  return s.empty() ? o.foreign : s;
+}
+
+std::string places_text(const std::vector<Origin>& places) {
+  std::vector<std::string> parts;
+  for (const Origin& o : places) {
+    if (parts.size() == kPlacesShown) {
+      parts.push_back("…");
+      break;
+    }
+    parts.push_back(place_text(o));
+  }
+  return join(parts, "; ");
+}
+
+int64_t node_macs(const Graph& g, const Node& n) {
+  if (!n.op->macs) return 0;
+  std::vector<const TensorType*> in;
+  std::vector<const Tensor*> constants;
+  std::vector<TensorType> out;
+  for (const ValueId v : n.inputs) {
+    in.push_back(v.valid() ? &g.type(v) : nullptr);
+    constants.push_back(v.valid() ? g.value(v).constant.get() : nullptr);
+  }
+  for (const ValueId v : n.outputs) out.push_back(g.type(v));
+  return n.op->macs({*n.op, in, constants, n.attr()}, out);
+}
+
+// Which ledger entries speak of a node: those that carry one of its origins.
+class LedgerIndex {
+ public:
+  explicit LedgerIndex(const Ledger& ledger) {
+    for (const LedgerEntry& e : ledger.entries())
+      for (const Origin& o : e.origins) by_origin_[key(o)].push_back(&e);
+  }
+  std::vector<const LedgerEntry*> about(const Node& n) const {
+    std::vector<const LedgerEntry*> out;
+    for (const Origin& o : n.origins)
+      if (const auto it = by_origin_.find(key(o)); it != by_origin_.end()) out.insert(out.end(), it->second.begin(), it->second.end());
+    return out;
+  }
+
+ private:
+  static std::string key(const Origin& o) { return o.scope + "\n" + o.source + "\n" + o.foreign; }
+  std::map<std::string, std::vector<const LedgerEntry*>> by_origin_;
+};
+
+bool shares_origin(const Node& a, const Node& b) {
+  return std::any_of(a.origins.begin(), a.origins.end(), [&](const Origin& o) { return std::find(b.origins.begin(), b.origins.end(), o) != b.origins.end(); });
+}
+
+// Passes that make a refused operator legal, as opposed to those that only tidy up.
+bool changes_legality(const LedgerEntry& e) { return e.pass == "lower_illegal" || e.pass == "split_to_host" || e.pass == "fuse" || e.pass == "fold" || e.pass == "normalise_dtypes" || e.pass == "channels_last"; }
+
+struct Fate {
+  std::string status, reason, source, format;
+  std::vector<std::string> rewrites;
+  Numerics worst = Numerics::exact;
+};
+
+Fate fate_of(const Graph& g, NodeId id, const Target& target, const FormatMapper& format, const LedgerIndex& ledger, const Graph& prepared, const std::vector<Finding>& left) {
+  Fate f;
+  const FormatView view = format(g, id);
+  f.format = join(view.operators, " + ");
+  const std::vector<npuport::Finding> findings = check_node(g, id, target, format);
+  if (findings.empty()) {
+    f.status = "ok";
+    return f;
+  }
+  f.reason = findings.front().why + (findings.front().actual.empty() ? "" : " (" + findings.front().actual + ")");
+  f.source = findings.front().evidence.source + " (" + std::string(name(findings.front().evidence.confidence)) + ")";
+  const Node& n = g.node(id);
+  for (const npuport::Finding& l : left)
+    if (shares_origin(prepared.node(l.node), n)) {
+      f.status = "impossible";
+      f.reason = l.why + (l.actual.empty() ? "" : " (" + l.actual + ")");
+      return f;
+    }
+  f.status = "rewrite";
+  for (const LedgerEntry* e : ledger.about(n)) {
+    if (!changes_legality(*e)) continue;
+    if (e->pass == "split_to_host") f.status = "host";
+    const std::string id_text = e->rewrite.empty() ? e->pass : e->rewrite;
+    if (std::find(f.rewrites.begin(), f.rewrites.end(), id_text) == f.rewrites.end()) f.rewrites.push_back(id_text);
+    f.worst = std::max(f.worst, e->numerics);
+  }
+  // Nothing in the ledger names it: the layout or a merge with its neighbours made it legal.
+  if (f.rewrites.empty()) f.rewrites.push_back("cleanup");
+  return f;
+}
+
+std::string risk_of(const Fate& f) {
+  if (f.status == "ok") return "low";
+  if (f.status == "impossible" || f.worst == Numerics::approximate) return "high";
+  return f.worst == Numerics::exact_on_domain || f.status == "host" ? "middle" : "low";
+}
+
+void table(std::string& out, const std::vector<AnalysisEntry>& entries, bool illegal) {
+  out += illegal ? "| operator | written as | count | place | why not | status | replacement | risk | decision | source |\n|---|---|---|---|---|---|---|---|---|---|\n"
+                 : "| operator | written as | count | MACs | place |\n|---|---|---|---|---|\n";
+  for (const AnalysisEntry& e : entries) {
+    if ((e.status != "ok") != illegal) continue;
+    if (illegal) {
+      out += fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n", markdown_cell(e.op), markdown_cell(e.format_operators.empty() ? "none" : e.format_operators), e.count,
+                         markdown_cell(places_text(e.places)), markdown_cell(e.reason), e.status, markdown_cell(e.rewrites.empty() ? "none" : join(e.rewrites, ", ")), e.risk, e.decision, markdown_cell(e.source));
+    } else {
+      out += fmt::format("| {} | {} | {} | {} | {} |\n", markdown_cell(e.op), markdown_cell(e.format_operators), e.count, format_count(e.macs), markdown_cell(places_text(e.places)));
+    }
+  }
+  out += "\n";
+}
+
+void before_after(std::string& out, const Ledger& ledger) {
+  std::set<std::string> shown;
+  for (const LedgerEntry& e : ledger.entries()) {
+    const std::string id = e.rewrite.empty() ? e.pass : e.rewrite;
+    if (!changes_legality(e) || e.before.empty() || !shown.insert(id).second) continue;
+    out += fmt::format("#### {} ({})\n\n{}\n\n", markdown_cell(id), name(e.numerics), e.argument.empty() ? e.reason : e.argument);
+    const auto indent = [](const std::string& text) {
+      std::string s;
+      for (const std::string_view line : split(text, '\n'))
+        if (!line.empty()) s += "    " + std::string(line) + "\n";
+      return s;
+    };
+    out += "before:\n\n" + indent(valid_utf8(e.before)) + "\nafter:\n\n" + (e.after.empty() ? "    (nothing: moved out of the graph)\n" : indent(valid_utf8(e.after))) + "\n";
+  }
+}
+
+// "part/op" → decision from the tables of operator_analysis.md.
+Decisions decisions_from_markdown(const std::string& text) {
+  Decisions out;
+  std::string part;
+  std::vector<std::string> header;
+  for (const std::string_view raw : split(text, '\n')) {
+    const std::string_view line = trim(raw);
+    if (line.starts_with("## Part ")) {
+      part = std::string(trim(line.substr(8)));
+      header.clear();
+      continue;
+    }
+    if (!line.starts_with('|')) {
+      header.clear();
+      continue;
+    }
+    std::vector<std::string> cells;
+    std::string cell;
+    for (size_t i = 1; i < line.size(); ++i) {
+      if (line[i] == '\\' && i + 1 < line.size()) {
+        cell += line[++i];
+      } else if (line[i] == '|') {
+        cells.emplace_back(trim(cell));
+        cell.clear();
+      } else {
+        cell += line[i];
+      }
+    }
+    if (header.empty()) {
+      header = cells;
+      continue;
+    }
+    const auto column = std::find(header.begin(), header.end(), "decision");
+    if (column == header.end() || cells.empty() || cells.front().starts_with("---")) continue;
+    const auto i = static_cast<size_t>(column - header.begin());
+    if (i < cells.size()) out[part + "/" + cells.front()] = cells[i];
+  }
+  return out;
+}
+
+Result<Decisions> decisions_from_json(const std::string& text) {
+  NPU_ASSIGN(const Json j, parse_json(text, "operator_analysis.json"));
+  Decisions out;
+  try {
+    for (const Json& part : j.at("parts"))
+      for (const Json& e : part.at("operators"))
+        if (e.at("status").get<std::string>() != "ok") out[part.at("part").get<std::string>() + "/" + e.at("op").get<std::string>()] = e.at("decision").get<std::string>();
+  } catch (const nlohmann::json::exception& e) {
+    return Diag(diag::syntax, std::string("not the analysis npuport writes: ") + e.what()).in_file("operator_analysis.json");
+  }
+  return out;
+}
+
+}  // namespace
+
+bool Analysis::feasible() const {
+  return std::none_of(entries.begin(), entries.end(), [](const AnalysisEntry& e) { return e.status == "impossible" && e.decision != "keep"; });
+}
+
+Analysis analyse(const std::string& part, const Graph& g, const Target& target, const FormatMapper& format, const Ledger& ledger, const Graph& prepared, const std::vector<Finding>& left) {
+  Analysis a;
+  a.part = part;
+  a.target = target.name;
+  const LedgerIndex index(ledger);
+  std::map<std::string, AnalysisEntry> groups;
+  std::set<const Tensor*> weights;
+  for (const NodeId id : g.topological()) {
+    const Node& n = g.node(id);
+    const Fate f = fate_of(g, id, target, format, index, prepared, left);
+    AnalysisEntry& e = groups[std::string(n.op->name) + "\n" + f.status + "\n" + join(f.rewrites, ",") + "\n" + f.reason];
+    if (e.count++ == 0) {
+      e.op = n.op->name;
+      e.format_operators = f.format;
+      e.status = f.status;
+      e.rewrites = f.rewrites;
+      e.reason = f.reason;
+      e.source = f.source;
+      e.risk = risk_of(f);
+    }
+    if (!n.origins.empty()) e.places.push_back(n.origins.front());
+    const int64_t macs = node_macs(g, n);
+    e.macs += macs;
+    a.macs += macs;
+    for (const ValueId v : n.outputs) {
+      const int64_t bytes = byte_size(g.type(v).dtype, element_count(g.shape(v)));
+      e.bytes += bytes;
+      a.activation_bytes += bytes;
+      a.largest_activation = std::max(a.largest_activation, bytes);
+    }
+    for (const ValueId v : n.inputs)
+      if (g.is_constant(v) && weights.insert(g.value(v).constant.get()).second) a.weight_bytes += g.value(v).constant->bytes();
+  }
+  for (auto& [key, e] : groups) a.entries.push_back(std::move(e));
+  std::stable_sort(a.entries.begin(), a.entries.end(), [](const AnalysisEntry& x, const AnalysisEntry& y) { return std::pair(rank_of(x.status), x.op) < std::pair(rank_of(y.status), y.op); });
+  return a;
+}
+
+std::string analysis_markdown(const std::vector<Analysis>& parts, const Target& target, const std::vector<const Ledger*>& ledgers) {
+  std::string out = fmt::format("# Operator analysis for {}\n\nThe column `decision` may be edited (auto, a rewrite id, host, keep); `npuport port` reads it back.\n\n", markdown_cell(target.title));
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const Analysis& a = parts[i];
+    out += fmt::format("## Part {}\n\n{} MACs, weights {}, activations {} written, largest {}", a.part, format_count(a.macs), format_bytes(static_cast<uint64_t>(a.weight_bytes)),
+                       format_bytes(static_cast<uint64_t>(a.activation_bytes)), format_bytes(static_cast<uint64_t>(a.largest_activation)));
+    if (const auto l1 = target.identity.find("l1_kb"); l1 != target.identity.end()) {
+      const int64_t limit = std::atoll(l1->second.c_str()) * 1024;
+      out += fmt::format(", {} the {} KB of L1", a.largest_activation <= limit ? "fits" : "does not fit", l1->second);
+    }
+    out += ".\n\n### Unsupported operators and their replacement\n\n";
+    table(out, a.entries, /*illegal=*/true);
+    out += "### Supported operators\n\n";
+    table(out, a.entries, /*illegal=*/false);
+    out += "### Plan, before and after\n\n";
+    before_after(out, *ledgers[i]);
+  }
+  out += "## Risk\n\nlow: exact replacement; middle: exact for the declared domain, or moved to the host; high: approximate, or none found.\n\n## Reference projects\n\nThe bundled demos (whisper-nano, edsr-nano) show a finished port each.\n";
+  return out;
+}
+
+Json analysis_json(const std::vector<Analysis>& parts, const Target& target) {
+  Json j{{"version", 1}, {"target", target.name}, {"parts", Json::array()}};
+  for (const Analysis& a : parts) {
+    Json p{{"part", a.part}, {"feasible", a.feasible()}, {"macs", a.macs}, {"weight_bytes", a.weight_bytes}, {"activation_bytes", a.activation_bytes}, {"largest_activation", a.largest_activation}, {"operators", Json::array()}};
+    for (const AnalysisEntry& e : a.entries) {
+      Json places = Json::array();
+      for (const Origin& o : e.places) places.push_back(Json{{"scope", o.scope}, {"source", o.source}, {"foreign", o.foreign}});
+      p["operators"].push_back(Json{{"op", e.op}, {"written_as", e.format_operators}, {"count", e.count}, {"status", e.status}, {"rewrites", e.rewrites}, {"feasible", e.status != "impossible"},
+                                    {"reason", e.reason}, {"source", e.source}, {"risk", e.risk}, {"decision", e.decision}, {"macs", e.macs}, {"bytes", e.bytes}, {"places", places}});
+    }
+    j["parts"].push_back(std::move(p));
+  }
+  return j;
+}
+
+Result<Decisions> read_decisions(const std::string& markdown, const std::string& generated_markdown, const std::string& json, const std::string& generated_json) {
+  Decisions md, js;
+  if (!markdown.empty()) md = decisions_from_markdown(markdown);
+  if (!json.empty()) {
+    NPU_ASSIGN(js, decisions_from_json(json));
+  }
+  const bool md_edited = !markdown.empty() && md != decisions_from_markdown(generated_markdown);
+  bool js_edited = false;
+  if (!json.empty()) {
+    Decisions before;
+    if (!generated_json.empty()) {
+      NPU_ASSIGN(before, decisions_from_json(generated_json));
+    }
+    js_edited = js != before;
+  }
+  if (md_edited && js_edited && md != js)
+    return Diag(diag::bad_input_data, "operator_analysis.md and operator_analysis.json were both edited, differently", "make their `decision` entries equal, or delete one of the files");
+  Decisions out = md_edited ? md : js_edited ? js : Decisions{};
+  std::erase_if(out, [](const auto& d) { return d.second == "auto" || d.second.empty(); });
+  return out;
+}
+
+}  // namespace npuport::app

@@ -1,0 +1,49 @@
+// Operator analysis: every operator of a model against a target, with the change planned for each that it refuses.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "passes/context.h"
+#include "target/check.h"
+
+namespace npuport::app {
+
+// All nodes of one operator with the same fate.
+struct AnalysisEntry {
+  std::string op;                // our name, "embedding"
+  std::string format_operators;  // what it would be written as, "GATHER"
+  int64_t count = 0;
+  std::vector<Origin> places;
+  std::string status;            // "ok", "rewrite", "host", "impossible"
+  std::vector<std::string> rewrites;  // ids from the ledger, in order of use
+  std::string reason;            // the finding
+  std::string source;            // of the finding, with confidence
+  std::string risk;              // "low", "middle", "high" by the exactness of the rewrites
+  std::string decision = "auto"; // auto, a rewrite id, host, keep
+  int64_t macs = 0;
+  int64_t bytes = 0;             // of activations written
+};
+
+struct Analysis {
+  std::string part, target;
+  std::vector<AnalysisEntry> entries;  // sorted: impossible, host, rewrite, ok; then by name
+  int64_t macs = 0, weight_bytes = 0, activation_bytes = 0, largest_activation = 0;
+  bool feasible() const;
+};
+
+// `imported` as read; `ledger` and `left` are what preparing it for the target did and could not remove.
+Analysis analyse(const std::string& part, const Graph& imported, const Target& target, const FormatMapper& format, const Ledger& ledger, const Graph& prepared,
+                 const std::vector<Finding>& left);
+
+std::string analysis_markdown(const std::vector<Analysis>& parts, const Target& target, const std::vector<const Ledger*>& ledgers);
+Json analysis_json(const std::vector<Analysis>& parts, const Target& target);
+
+// Decisions a person made in the `decision` column: "part/op" → decision. `markdown` and `json` are the files as found;
+// `generated_*` what npuport last wrote. Both edited differently: bad_input_data.
+using Decisions = std::map<std::string, std::string>;
+Result<Decisions> read_decisions(const std::string& markdown, const std::string& generated_markdown, const std::string& json, const std::string& generated_json);
+
+}  // namespace npuport::app

@@ -1,0 +1,47 @@
+#include "app/app.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+namespace npuport::app {
+
+void App::log(int level, const std::string& line) const {
+  if (quiet || level > verbose) return;
+  std::fprintf(stderr, "%s\n", escape_terminal(line).c_str());
+}
+
+void App::warn(const Diag& d) const {
+  if (!quiet) std::fputs(to_text(d).c_str(), stderr);
+}
+
+Json diag_json(const Diag& d) {
+  Json j;
+  j["code"] = d.code ? std::string(d.code->id) : "";
+  j["kind"] = d.code ? std::string(d.code->slug) : "";
+  j["severity"] = d.severity == Severity::error ? "error" : d.severity == Severity::warning ? "warning" : "note";
+  j["message"] = d.message;
+  const auto put = [&](const char* key, const std::string& v) {
+    if (!v.empty()) j[key] = v;
+  };
+  put("file", d.where.file);
+  put("node", d.where.node);
+  put("tensor", d.where.tensor);
+  put("source", d.where.source);
+  put("next", d.hint);
+  for (const Diag& note : d.notes) j["notes"].push_back(diag_json(note));
+  return j;
+}
+
+std::string tool_path(const App& app, const std::string& name) {
+  const auto it = app.tools.find(name);
+  if (it != app.tools.end()) return it->second;
+  std::string variable = "NPUPORT_";
+  for (const char c : name) variable += std::isalnum(static_cast<unsigned char>(c)) ? static_cast<char>(std::toupper(c)) : '_';
+  const char* value = std::getenv(variable.c_str());
+  return value ? value : "";
+}
+
+std::string version() { return NPUPORT_VERSION; }
+
+}  // namespace npuport::app

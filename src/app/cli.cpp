@@ -1,0 +1,218 @@
+#include "app/cli.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <nlohmann/json.hpp>
+
+#include "app/commands.h"
+#include "base/diag_codes.h"
+#include "base/mapped_file.h"
+#include "ops/manifest.h"
+
+namespace npuport::app {
+namespace {
+
+// Removes nothing and prints nothing itself: atomic outputs vanish with the process, and 130 is what shells expect.
+extern "C" void on_interrupt(int) { std::_Exit(130); }
+
+void add_model_options(CLI::App* c, ModelOptions& o) {
+  c->add_option("--samples", o.samples, "sample .npz files, folders or patterns; the first gives the input shapes too");
+  c->add_option("--shape", o.shapes, "NAME=1x3x64x64[:float32] for an input whose shape the file does not fix");
+  c->add_option("--entry", o.entry, "TorchScript method or TFLite signature")->default_str("forward");
+  c->add_option("--part", o.part, "part of a port's output folder");
+  c->add_flag("--raw", o.raw, "ignore the npuport.io metadata: use the file's own inputs and outputs");
+}
+
+struct Arguments {
+  App app;
+  std::vector<std::string> tool_options;
+  InspectArgs inspect;
+  RunArgs run;
+  ConvertArgs convert;
+  VerifyArgs verify;
+  std::string gate = "general";
+  double peak = 0;
+  AnalyzeArgs analyze;
+  TargetsArgs targets;
+  TraceArgs trace;
+  PortArgs port;
+};
+
+void add_inspect(CLI::App& root, Arguments& a, std::function<CommandResult()>& action) {
+  CLI::App* c = root.add_subcommand("inspect", "what a file is: format, inputs, operators, parameters, size");
+  c->add_option("FILE", a.inspect.files, "files to look at")->required();
+  c->footer("Executes nothing from a pickle.\nExamples:\n  npuport inspect model.pt\n  npuport --json inspect checkpoint.pth");
+  c->callback([&] { action = [&] { return inspect(a.app, a.inspect); }; });
+}
+
+void add_run(CLI::App& root, Arguments& a, std::function<CommandResult()>& action) {
+  CLI::App* c = root.add_subcommand("run", "execute a model, a port's output folder or its metadata on samples");
+  c->add_option("MODEL", a.run.model, "model file, output folder of `port`, or *_metadata.json")->required();
+  c->add_option("-o,--output", a.run.output, "results as .npz (out.0, out.1, …)");
+  c->add_option("--input", a.run.inputs, "NAME=FILE.npy, instead of --samples");
+  c->add_flag("--profile", a.run.profile, "time per operator");
+  c->add_flag("--reference", a.run.reference, "reference kernels only");
+  c->add_option("--dump", a.run.dump, "inner values to add to the results by name, or 'all'");
+  add_model_options(c, a.run.options);
+  c->footer("Examples:\n  npuport run model.pt --samples s.npz -o r.npz\n  npuport run out/ --part encoder --samples clips/ --profile");
+  c->callback([&] { action = [&] { return run_model(a.app, a.run); }; });
+}
+
+void add_convert(CLI::App& root, Arguments& a, std::function<CommandResult()>& action) {
+  CLI::App* c = root.add_subcommand("convert", "one conversion, without the proofs of `port`");
+  c->add_option("MODEL", a.convert.model, "model file")->required();
+  c->add_option("-o,--output", a.convert.output, "output file: .tflite, or .txt for IR text")->required();
+  c->add_option("--target", a.convert.target, "also rewrite for this target")->default_str("generic-tflite");
+  c->add_option("--io-layout", a.convert.io_layout, "nchw keeps the model's own borders, nhwc turns 4-D inputs and outputs")->check(CLI::IsMember({"nchw", "nhwc"}))->default_str("nchw");
+  c->add_flag("--float16", a.convert.float16, "store weights as float16");
+  c->add_flag("--split-host", a.convert.split_host, "move what the target cannot run to host steps beside the file");
+  c->add_flag("--allow-approximate", a.convert.allow_approximate, "allow rewrites of class approximate");
+  c->add_flag("--assume-int32", a.convert.assume_int32, "take int64 values of unknown range to fit int32");
+  add_model_options(c, a.convert.options);
+  c->footer("Examples:\n  npuport convert model.pt -o model.tflite --samples s.npz\n  npuport convert model.pt -o model.tflite --samples s.npz --target mt8371 --io-layout nhwc");
+  c->callback([&] { action = [&] { return convert(a.app, a.convert); }; });
+}
+
+void add_verify(CLI::App& root, Arguments& a, std::function<CommandResult()>& action) {
+  CLI::App* c = root.add_subcommand("verify", "compare two models, or a model and saved outputs");
+  c->add_option("A", a.verify.a, "model under test")->required();
+  c->add_option("B", a.verify.b, "reference: a model, or .npz with out.0, …; default: the baselines in the samples");
+  c->add_option("--gate", a.gate, "general, image, mask or text")->check(CLI::IsMember({"general", "image", "mask", "text"}))->default_str("general");
+  c->add_option("--max-diff", a.verify.gate.max_diff, "general gate: largest difference allowed (exclusive)")->default_str("1e-3");
+  c->add_option("--peak", a.peak, "image gate: peak value of both sides");
+  c->add_option("--threshold", a.verify.gate.threshold, "mask gate: the model's threshold");
+  c->add_flag("--bisect", a.verify.bisect, "on failure find the first deviating node");
+  c->add_option("--layers", a.verify.layers, "saved inner values (`trace --layers`) as reference of --bisect");
+  add_model_options(c, a.verify.options);
+  c->footer("Exit code 0 = PASS, 1 = FAIL or UNVERIFIED.\nExamples:\n  npuport verify model.tflite model.pt --samples s.npz\n  npuport verify model.pt --samples s.npz --bisect --layers layers.npz");
+  c->callback([&] {
+    action = [&]() -> CommandResult {
+      NPU_ASSIGN(a.verify.gate.kind, parse_gate_kind(a.gate));
+      if (a.peak > 0) a.verify.gate.peak = a.peak;
+      return verify_models(a.app, a.verify);
+    };
+  });
+}
+
+void add_analyze(CLI::App& root, Arguments& a, std::function<CommandResult()>& action) {
+  CLI::App* c = root.add_subcommand("analyze", "each operator against a target: ok, rewritten how, or impossible and why");
+  c->add_option("MODEL", a.analyze.model, "model file")->required();
+  c->add_option("--target", a.analyze.target, "target name or TOML file")->required();
+  c->add_option("-o,--output", a.analyze.output, "folder for operator_analysis.md and .json");
+  add_model_options(c, a.analyze.options);
+  c->footer("Examples:\n  npuport analyze model.pt --target mt8371 --samples s.npz\n  npuport analyze model.tflite --target mt6991 -o out/");
+  c->callback([&] { action = [&] { return analyze(a.app, a.analyze); }; });
+}
+
+void add_targets(CLI::App& root, Arguments& a, std::function<CommandResult()>& action) {
+  CLI::App* c = root.add_subcommand("targets", "known targets, or everything known about one");
+  c->add_option("NAME", a.targets.name, "target name or TOML file");
+  c->footer("Examples:\n  npuport targets\n  npuport targets mt8371\n  npuport --json targets my-board.toml");
+  c->callback([&] { action = [&] { return targets(a.app, a.targets); }; });
+}
+
+void add_doctor(CLI::App& root, Arguments& a, std::function<CommandResult()>& action) {
+  CLI::App* c = root.add_subcommand("doctor", "which compilers and runtimes this machine has");
+  c->footer("Examples:\n  npuport doctor\n  npuport --tool ncc-tflite=/sdk/host/bin/ncc-tflite doctor");
+  c->callback([&] { action = [&] { return doctor(a.app); }; });
+}
+
+void add_trace(CLI::App& root, Arguments& a, std::function<CommandResult()>& action) {
+  CLI::App* c = root.add_subcommand("trace", "checkpoint → TorchScript, samples and baseline, by the Python helper");
+  c->allow_extras();
+  c->set_help_flag();
+  c->footer("All arguments go to the helper; `npuport trace --help` shows its options.\nNeeds --tool python=PATH (a Python with PyTorch).\nExamples:\n  npuport --tool python=/usr/bin/python3 trace model.pt --template whisper -o traced/");
+  c->callback([&a, c, &action] {
+    a.trace.helper_args = c->remaining();
+    action = [&] { return trace(a.app, a.trace); };
+  });
+}
+
+void add_port(CLI::App& root, Arguments& a, std::function<CommandResult()>& action) {
+  CLI::App* c = root.add_subcommand("port", "the whole pipeline: import, analyse, rewrite, prove, write, report");
+  c->add_option("MODEL", a.port.models, "model file, PART=FILE for several parts, or a port.toml")->required();
+  c->add_option("--target", a.port.target, "target name or TOML file (port.toml may name it)");
+  c->add_option("-o,--output", a.port.output, "output folder")->required();
+  c->add_option("--samples", a.port.samples, "FILE|DIR, or PART=FILE|DIR");
+  c->add_option("--shape", a.port.shapes, "NAME=1x3x64x64[:float32]");
+  c->add_option("--name", a.port.name, "name of the model in file names");
+  c->add_option("--gate", a.port.gate, "general, image, mask or text")->check(CLI::IsMember({"general", "image", "mask", "text"}));
+  c->add_option("--io-layout", a.port.io_layout, "nchw or nhwc (default: the target's)")->check(CLI::IsMember({"nchw", "nhwc"}));
+  c->add_flag("--strict", a.port.strict, "UNVERIFIED and SKIP end with exit code 1 too");
+  c->add_flag("--allow-approximate", a.port.allow_approximate, "allow rewrites of class approximate");
+  c->add_flag("--assume-int32", a.port.assume_int32, "take int64 values of unknown range to fit int32");
+  c->add_flag("--float16", a.port.float16, "store weights as float16");
+  c->add_flag("--init", a.port.init, "write a port.toml into the output folder and stop");
+  c->add_flag("--force", a.port.force, "do every step again");
+  c->footer("Examples:\n  npuport port model.pt --target mt8371 --samples s.npz -o out/\n  npuport port demo/whisper-nano/port.toml -o out/\n  npuport port encoder=enc.pt decoder=dec.pt --samples decoder=dec_samples/ --target mt8371 -o out/");
+  c->callback([&] { action = [&] { return port(a.app, a.port); }; });
+}
+
+Status set_tools(Arguments& a) {
+  for (const std::string& t : a.tool_options) {
+    const size_t eq = t.find('=');
+    if (eq == std::string::npos || eq == 0 || eq + 1 == t.size()) return Diag(diag::usage, "--tool " + t + " is not NAME=PATH");
+    a.app.tools[t.substr(0, eq)] = t.substr(eq + 1);
+  }
+  return {};
+}
+
+int report(const App& app, const CommandResult& result) {
+  if (!result) {
+    if (app.json) fmt::print("{}", dump_json(Json{{"error", diag_json(result.error())}}));
+    std::fputs(to_text(result.error()).c_str(), stderr);
+    return result.error().code ? result.error().code->exit_code : 4;
+  }
+  const std::string text = app.json ? dump_json(result->json) : result->text;
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  if (std::fflush(stdout) != 0) {
+    std::fputs(to_text(Diag(diag::not_writable, "standard output cannot be written")).c_str(), stderr);
+    return 3;
+  }
+  return result->exit_code;
+}
+
+}  // namespace
+
+int run_cli(int argc, char** argv) {
+  std::signal(SIGINT, on_interrupt);
+  std::signal(SIGTERM, on_interrupt);
+  std::signal(SIGPIPE, SIG_IGN);
+  install_sigbus_handler();
+  ops::register_all();
+
+  Arguments a;
+  std::function<CommandResult()> action;
+  CLI::App root{"npuport: PyTorch models to NPUs, with proof at every step"};
+  root.set_version_flag("--version", "npuport " + version());
+  root.add_flag("--json", a.app.json, "one JSON document on stdout, errors too");
+  root.add_flag("-q,--quiet", a.app.quiet, "no log, no progress");
+  root.add_flag("-v,--verbose", a.app.verbose, "more log; twice: even more");
+  root.add_option("--threads", a.app.threads, "threads of the executor (default: all cores)")->check(CLI::Range(0, 1024));
+  root.add_option("-j,--jobs", a.app.jobs, "parallel processes")->check(CLI::Range(1, 1024));
+  root.add_option("--tool", a.tool_options, "NAME=PATH of an external tool (python, litert-python, ncc-tflite)");
+  root.require_subcommand(1);
+  root.fallthrough();
+  root.footer("Exit codes: 0 done, 1 an honest no, 2 bad input or usage, 3 environment, 4 a bug, 130 interrupted.\n`npuport VERB --help` shows examples.");
+  add_inspect(root, a, action);
+  add_trace(root, a, action);
+  add_analyze(root, a, action);
+  add_convert(root, a, action);
+  add_verify(root, a, action);
+  add_run(root, a, action);
+  add_port(root, a, action);
+  add_targets(root, a, action);
+  add_doctor(root, a, action);
+  try {
+    root.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() == 0) return root.exit(e);
+    return report(a.app, Diag(diag::usage, e.what(), "`npuport --help` or `npuport VERB --help`"));
+  }
+  if (Status s = set_tools(a); !s) return report(a.app, std::move(s).error());
+  return report(a.app, action());
+}
+
+}  // namespace npuport::app

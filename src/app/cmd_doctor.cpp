@@ -1,0 +1,69 @@
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "app/commands.h"
+#include "base/subprocess.h"
+#include "base/text.h"
+
+namespace npuport::app {
+namespace {
+
+using namespace std::chrono_literals;
+
+// An external program npuport can use, and how to ask for its version.
+struct Tool {
+  const char* name;
+  const char* purpose;
+  std::vector<std::string> version_args;
+  const char* without;  // what is off when it is missing
+};
+
+const std::vector<Tool>& tools() {
+  static const std::vector<Tool> list = {
+      {"python", "PyTorch helper: trace checkpoints, make baselines", {"-c", "import torch, sys; print('Python', sys.version.split()[0], 'PyTorch', torch.__version__)"}, "`trace`; ports from .pt archives need no Python"},
+      {"litert-python", "runs written .tflite files by LiteRT", {"-c", "import ai_edge_litert, importlib.metadata as m; print('ai-edge-litert', m.version('ai-edge-litert'))"}, "the LiteRT check of step 5"},
+      {"ncc-tflite", "MediaTek compiler, .tflite to .dla", {"--version"}, "step 7 for mt8371, mt6899, mt6991"},
+  };
+  return list;
+}
+
+struct Finding {
+  std::string state, version;
+};
+
+Finding probe(const Tool& tool, const std::string& path) {
+  if (path.empty()) return {"not configured", ""};
+  ProcessOptions p;
+  p.argv = {path};
+  p.argv.insert(p.argv.end(), tool.version_args.begin(), tool.version_args.end());
+  p.timeout = 30s;
+  const Result<ProcessResult> r = run_process(p);
+  if (!r) return {"cannot start: " + r.error().message, ""};
+  if (!r->ok()) return {describe(*r), ""};
+  const std::string& text = trim(r->out).empty() ? r->err : r->out;
+  return {"ok", std::string(trim(text.substr(0, text.find('\n'))))};
+}
+
+}  // namespace
+
+CommandResult doctor(const App& app) {
+  Outcome o;
+  o.json["npuport"] = version();
+  o.json["cores"] = std::thread::hardware_concurrency();
+  o.json["tools"] = Json::array();
+  o.text = fmt::format("npuport {}, {} cores\n", version(), std::thread::hardware_concurrency());
+  for (const Tool& tool : tools()) {
+    const std::string path = tool_path(app, tool.name);
+    const Finding f = probe(tool, path);
+    std::string variable = "NPUPORT_";
+    for (const char* c = tool.name; *c; ++c) variable += std::isalnum(static_cast<unsigned char>(*c)) ? static_cast<char>(std::toupper(*c)) : '_';
+    o.json["tools"].push_back(Json{{"name", tool.name}, {"purpose", tool.purpose}, {"path", path}, {"state", f.state}, {"version", f.version}, {"variable", variable}, {"without_it", tool.without}});
+    o.text += fmt::format("{:<14} {:<16} {}\n", tool.name, f.state, f.version.empty() ? path : f.version + " at " + path);
+    if (f.state != "ok") o.text += fmt::format("    {}; off without it: {}\n    set --tool {}=PATH or {}=PATH\n", tool.purpose, tool.without, tool.name, variable);
+  }
+  return o;
+}
+
+}  // namespace npuport::app

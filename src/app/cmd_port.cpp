@@ -1,0 +1,106 @@
+#include <fmt/format.h>
+
+#include <chrono>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "app/commands.h"
+#include "app/output_folder.h"
+#include "app/port_steps.h"
+#include "app/report.h"
+#include "base/atomic_file.h"
+#include "base/diag_codes.h"
+
+namespace npuport::app {
+namespace {
+
+using Step = Result<PortStep> (*)(PortContext&);
+constexpr Step kSteps[] = {step_import, step_analyze, step_rewrite, step_model_gate, step_write, step_quantise, step_compile, step_debug};
+
+Result<Project> load_project(const PortArgs& args) {
+  Project p;
+  if (args.models.size() == 1 && args.models.front().ends_with(".toml")) {
+    NPU_ASSIGN(p, read_project(args.models.front()));
+  } else {
+    NPU_ASSIGN(p, project_from_arguments(args));
+  }
+  if (!args.target.empty()) p.target = args.target;
+  if (!args.name.empty()) p.name = args.name;
+  if (p.target.empty()) return Diag(diag::usage, "no target", "give --target NAME; `npuport targets` lists them");
+  return p;
+}
+
+Status write_reports(const PortRun& run) {
+  const Json report = report_json(run);
+  NPU_TRY(write_file(run.path("report.json"), dump_json(report)));
+  NPU_TRY(write_file(run.path("report.html"), report_html(report)));
+  return write_file(run.path("README.md"), output_readme(report));
+}
+
+std::string step_line(const PortStep& s) {
+  std::string line = fmt::format("{:>2} {:<12} {:<10} {:6.2f} s", s.number, s.title, name(s.verdict), s.seconds);
+  if (s.reused) line += "  unchanged";
+  if (!s.reason.empty()) line += "  " + s.reason;
+  return line;
+}
+
+// FAIL is always 1; UNVERIFIED and SKIP only under --strict. Quantisation nobody asked for is no omission.
+int exit_code(const PortRun& run) {
+  for (const PortStep& s : run.steps) {
+    if (s.verdict == Verdict::fail) return 1;
+    if (run.options.strict && s.verdict != Verdict::pass && s.id != "quantise") return 1;
+  }
+  return 0;
+}
+
+std::string last_line(const PortRun& run) {
+  std::string open;
+  for (const PortStep& s : run.steps)
+    if (s.verdict != Verdict::pass && s.id != "quantise") open += (open.empty() ? "" : "; ") + std::string(name(s.verdict)) + " " + s.id + (s.reason.empty() ? "" : ": " + s.reason);
+  return fmt::format("{}: {}{}\nreport: {}\n", run.project.name, name(run.verdict()), open.empty() ? "" : " (" + open + ")", run.path("report.html"));
+}
+
+Status run_steps(PortContext& c) {
+  for (const Step step : kSteps) {
+    const auto start = std::chrono::steady_clock::now();
+    NPU_ASSIGN(PortStep s, step(c));
+    s.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    c.run.app.log(0, step_line(s));
+    const bool failed = s.verdict == Verdict::fail;
+    const int number = s.number;
+    c.run.steps.push_back(std::move(s));
+    if (failed) return c.folder.drop_from(number + 1);
+  }
+  return {};
+}
+
+}  // namespace
+
+CommandResult port(const App& app, const PortArgs& args) {
+  PortRun run;
+  run.app = app;
+  NPU_ASSIGN(run.project, load_project(args));
+  if (args.init) {
+    NPU_TRY(make_folders(args.output));
+    const std::string file = args.output + "/port.toml";
+    std::error_code ec;
+    if (std::filesystem::exists(file, ec)) return Diag(diag::usage, "port.toml is there already", "remove it, or choose another -o").in_file(file);
+    NPU_TRY(write_file(file, to_toml(run.project, args.output)));
+    return Outcome{0, Json{{"file", file}}, file + "\n"};
+  }
+  NPU_ASSIGN(run.target, load_target(run.project.target));
+  run.options = {args.strict, args.allow_approximate, args.assume_int32, args.float16, args.force, args.io_layout.empty() ? run.target.nhwc_io : args.io_layout == "nhwc"};
+  run.out = args.output;
+  NPU_ASSIGN(OutputFolder folder, OutputFolder::open(args.output));
+  if (args.force) NPU_TRY(folder.drop_from(1));
+  for (const ProjectPart& p : run.project.parts) {
+    run.parts.emplace_back();
+    run.parts.back().spec = &p;
+  }
+  PortContext context{run, folder, {}};
+  NPU_TRY(run_steps(context));
+  NPU_TRY(write_reports(run));
+  return Outcome{exit_code(run), report_json(run), last_line(run)};
+}
+
+}  // namespace npuport::app

@@ -1,0 +1,78 @@
+// One function per verb. Arguments are plain structs so that tests and the port pipeline call them without a shell.
+#pragma once
+
+#include <optional>
+
+#include "app/app.h"
+#include "app/runnable.h"
+#include "exec/compare.h"
+
+namespace npuport::app {
+
+struct InspectArgs {
+  std::vector<std::string> files;
+};
+CommandResult inspect(const App& app, const InspectArgs& args);
+
+struct RunArgs {
+  std::string model, output;  // output: .npz; empty = print a summary only
+  ModelOptions options;
+  std::vector<std::string> inputs;  // --input NAME=FILE.npy
+  bool profile = false;
+  bool reference = false;           // reference kernels only
+  std::vector<std::string> dump;    // value names to add to the output, or "all"
+};
+CommandResult run_model(const App& app, const RunArgs& args);
+
+struct ConvertArgs {
+  std::string model, output, target = "generic-tflite", io_layout = "nchw";
+  ModelOptions options;
+  bool float16 = false;
+  bool split_host = false;
+  bool allow_approximate = false;
+  bool assume_int32 = false;
+};
+CommandResult convert(const App& app, const ConvertArgs& args);
+
+struct VerifyArgs {
+  std::string a, b;  // b: a model or a .npz of saved outputs; empty = a's samples hold the baseline
+  ModelOptions options;
+  Gate gate;
+  bool bisect = false;
+  std::string layers;  // saved inner values (`trace --layers`) as the reference of the bisection
+};
+CommandResult verify_models(const App& app, const VerifyArgs& args);
+
+struct AnalyzeArgs {
+  std::string model, target, output;  // output: folder for operator_analysis.{md,json}; empty = print
+  ModelOptions options;
+};
+CommandResult analyze(const App& app, const AnalyzeArgs& args);
+
+struct TargetsArgs {
+  std::string name;  // empty = list
+};
+CommandResult targets(const App& app, const TargetsArgs& args);
+
+CommandResult doctor(const App& app);
+
+struct TraceArgs {
+  std::vector<std::string> helper_args;  // passed on to the Python helper
+};
+CommandResult trace(const App& app, const TraceArgs& args);
+
+struct PortArgs {
+  std::vector<std::string> models;  // MODEL, part=MODEL …, or port.toml
+  std::string target, output;
+  std::vector<std::string> samples;  // FILE|DIR or part=FILE|DIR
+  std::vector<std::string> shapes;
+  std::string name;
+  std::string gate;
+  std::string io_layout;  // empty = the target's default
+  bool strict = false, allow_approximate = false, assume_int32 = false, float16 = false;
+  bool init = false;      // write port.toml only
+  bool force = false;     // ignore what earlier runs left
+};
+CommandResult port(const App& app, const PortArgs& args);
+
+}  // namespace npuport::app

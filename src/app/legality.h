@@ -1,0 +1,28 @@
+// Connects the passes' question "is this node legal?" with the target's rules and the output format.
+#pragma once
+
+#include <set>
+
+#include "app/analysis.h"
+#include "passes/context.h"
+#include "target/check.h"
+
+namespace npuport::app {
+
+// How a node looks in a .tflite file: the writer's own answer.
+FormatView tflite_view(const Graph& g, NodeId node);
+FormatMapper format_mapper(const Target& target);
+
+class TargetLegality : public Legality {
+ public:
+  // Operators a person decided to `keep` (our names) are not reported.
+  explicit TargetLegality(const Target& target, std::set<std::string> keep = {}) : target_(target), format_(format_mapper(target)), keep_(std::move(keep)) {}
+  std::vector<Diag> check(const Graph& g, NodeId node) const override;
+
+ private:
+  const Target& target_;
+  FormatMapper format_;
+  std::set<std::string> keep_;
+};
+
+}  // namespace npuport::app

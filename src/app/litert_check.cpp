@@ -1,0 +1,45 @@
+#include "app/litert_check.h"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "app/helper.h"
+#include "base/atomic_file.h"
+#include "base/text.h"
+#include "ir/npy.h"
+
+namespace npuport::app {
+
+Status check_with_litert(PortContext& c, PartRun& p, const std::string& path, PortStep& s) {
+  if (tool_path(c.run.app, "litert-python").empty()) {
+    s.details[p.spec->name]["litert"] = "not checked: no --tool litert-python=PATH";
+    return {};
+  }
+  const std::string work = c.run.path(".npuport/litert");
+  NPU_TRY(make_folders(work));
+  const HostRunner host{{}, c.run.path("models"), {}};
+  for (const BoundSample& sample : p.samples) {
+    NPU_ASSIGN(const std::vector<Tensor> inputs, to_file_inputs(p.contract, sample.inputs, host));
+    NPU_ASSIGN(const std::vector<Tensor> expected, p.rewritten_executor->run(inputs));
+    std::vector<std::pair<std::string, Tensor>> arrays;
+    for (size_t i = 0; i < inputs.size(); ++i) arrays.emplace_back("in." + std::to_string(i), inputs[i]);
+    NPU_TRY(write_npz(work + "/in.npz", arrays));
+    NPU_ASSIGN(const ProcessResult r, run_helper(c.run.app, "litert-python", {"litert", path, "--inputs", work + "/in.npz", "-o", work + "/out.npz"}, std::chrono::seconds(600), false));
+    Proof proof{p.spec->name, "LiteRT = rewritten", sample.name, "general", {}, false};
+    if (!r.ok()) {
+      proof.result.verdict = Verdict::unverified;
+      proof.result.reason = "LiteRT did not run the file (" + describe(r) + "): " + std::string(trim(std::string_view(r.err).substr(r.err.size() > 400 ? r.err.size() - 400 : 0)));
+    } else {
+      NPU_ASSIGN(const auto out, read_npz(work + "/out.npz"));
+      std::vector<Tensor> got;
+      for (const auto& [name, t] : out) got.push_back(t);
+      proof.result = compare_all(got, expected, p.spec->gate);
+    }
+    s.proofs.push_back(std::move(proof));
+  }
+  std::error_code ec;
+  std::filesystem::remove_all(work, ec);
+  return {};
+}
+
+}  // namespace npuport::app

@@ -1,0 +1,113 @@
+#include "app/output_folder.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/atomic_file.h"
+#include "base/diag_codes.h"
+#include "base/hash.h"
+
+namespace npuport::app {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr int kStateVersion = 1;
+constexpr const char* kState = ".npuport/state.json";
+constexpr const char* kLock = ".npuport/lock";
+
+// A relative path that stays inside the folder: the state file is input like any other.
+bool inside(const std::string& relative) {
+  const fs::path p = fs::path(relative).lexically_normal();
+  return !p.empty() && !p.is_absolute() && *p.begin() != "..";
+}
+
+}  // namespace
+
+OutputFolder::OutputFolder(OutputFolder&& other) noexcept : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)), steps_(std::move(other.steps_)) {}
+
+OutputFolder::~OutputFolder() {
+  if (lock_ >= 0) ::close(lock_);
+}
+
+Result<OutputFolder> OutputFolder::open(const std::string& path) {
+  OutputFolder f;
+  f.path_ = path;
+  NPU_TRY(make_folders(path + "/.npuport"));
+  f.lock_ = ::open((path + "/" + kLock).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (f.lock_ < 0) return Diag(diag::not_writable, std::string("cannot open the lock file: ") + std::strerror(errno)).in_file(path + "/" + kLock);
+  if (::flock(f.lock_, LOCK_EX | LOCK_NB) != 0) return Diag(diag::locked, "another npuport run is writing to this folder", "wait for it, or choose another -o").in_file(path);
+
+  std::error_code ec;
+  if (!fs::exists(path + "/" + kState, ec)) return f;
+  NPU_ASSIGN(const std::string text, read_file(path + "/" + kState, uint64_t{64} << 20));
+  const Result<Json> state = parse_json(text, kState);
+  // A damaged or foreign state only means that everything is done again.
+  if (!state || !state->is_object() || !state->contains("version")) return f;
+  if ((*state)["version"].is_number_integer() && (*state)["version"].get<int>() > kStateVersion)
+    return Diag(diag::newer_version, "the output folder was written by a newer npuport", "choose another -o, or remove the folder").in_file(path);
+  try {
+    for (const auto& [id, s] : (*state).at("steps").items()) {
+      auto step = std::make_shared<Step>();
+      step->number = s.at("number").get<int>();
+      step->key = s.at("key").get<std::string>();
+      step->result = s.at("result");
+      for (const auto& [file, hash] : s.at("artefacts").items())
+        if (inside(file)) step->artefacts[file] = hash.get<std::string>();
+      f.steps_[id] = std::move(step);
+    }
+  } catch (const nlohmann::json::exception&) {
+    f.steps_.clear();
+  }
+  return f;
+}
+
+const Json* OutputFolder::reusable(const std::string& id, const std::string& key) const {
+  const auto it = steps_.find(id);
+  if (it == steps_.end() || it->second->key != key) return nullptr;
+  for (const auto& [path, hash] : it->second->artefacts) {
+    const Result<std::string> now = sha256_file(file(path));
+    if (!now || *now != hash) return nullptr;
+  }
+  return &it->second->result;
+}
+
+Status OutputFolder::record(const std::string& id, int number, const std::string& key, Json result, const std::vector<std::string>& artefacts) {
+  auto step = std::make_shared<Step>();
+  step->number = number;
+  step->key = key;
+  step->result = std::move(result);
+  for (const std::string& a : artefacts) {
+    NPU_ASSIGN(step->artefacts[a], sha256_file(file(a)));
+  }
+  steps_[id] = std::move(step);
+  return save();
+}
+
+Status OutputFolder::drop_from(int number) {
+  std::error_code ec;
+  bool changed = false;
+  for (auto it = steps_.begin(); it != steps_.end();) {
+    if (it->second->number < number) {
+      ++it;
+      continue;
+    }
+    for (const auto& [path, hash] : it->second->artefacts) fs::remove(file(path), ec);
+    it = steps_.erase(it);
+    changed = true;
+  }
+  return changed ? save() : Status();
+}
+
+Status OutputFolder::save() {
+  Json j{{"version", kStateVersion}, {"steps", Json::object()}};
+  for (const auto& [id, s] : steps_) j["steps"][id] = Json{{"number", s->number}, {"key", s->key}, {"result", s->result}, {"artefacts", s->artefacts}};
+  return write_file(file(kState), dump_json(j));
+}
+
+}  // namespace npuport::app

@@ -1,0 +1,48 @@
+// The output folder of a port: lock, state by hash, artefacts. Everything is written aside and renamed; a step that runs
+// again first removes what it and later steps left.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+
+namespace npuport::app {
+
+class OutputFolder {
+ public:
+  // Creates the folder if needed and takes its lock (`locked` when another run holds it).
+  static Result<OutputFolder> open(const std::string& path);
+  OutputFolder(OutputFolder&& other) noexcept;
+  OutputFolder& operator=(OutputFolder&&) = delete;
+  ~OutputFolder();
+
+  const std::string& path() const { return path_; }
+  std::string file(const std::string& relative) const { return path_ + "/" + relative; }
+
+  // What step `id` recorded, if its key is still `key` and all its artefacts are unchanged; null otherwise.
+  const Json* reusable(const std::string& id, const std::string& key) const;
+  // Records a finished step; `artefacts` are relative paths that exist now.
+  Status record(const std::string& id, int number, const std::string& key, Json result, const std::vector<std::string>& artefacts);
+  // Removes the artefacts and records of step `number` and all later ones; files outside the records are never touched.
+  Status drop_from(int number);
+
+ private:
+  OutputFolder() = default;
+  Status save();
+
+  std::string path_;
+  int lock_ = -1;
+  struct Step {
+    int number = 0;
+    std::string key;
+    Json result;
+    std::map<std::string, std::string> artefacts;  // path → SHA-256
+  };
+  std::map<std::string, std::shared_ptr<Step>> steps_;
+};
+
+}  // namespace npuport::app

@@ -1,0 +1,118 @@
+#include "app/port_files.h"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/atomic_file.h"
+#include "base/hash.h"
+#include "base/text.h"
+#include "ir/npy.h"
+#include "writers/tflite_writer.h"
+
+namespace npuport::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Last component of a module path: "decoder.token_embedding" → "token_embedding".
+std::string leaf(const std::string& module) {
+  const size_t dot = module.rfind('.');
+  return dot == std::string::npos ? module : module.substr(dot + 1);
+}
+
+Status write_table(PortContext& c, PartRun& p, HostStep& step, PortStep& s) {
+  const std::string stem = safe_file_name(leaf(step.module).empty() ? step.outputs.front() : leaf(step.module));
+  step.file = stem + ".npy";
+  const std::string relative = "models/" + step.file;
+  NPU_TRY(write_npy(c.run.path(relative), *step.table));
+  NPU_ASSIGN(step.sha256, sha256_file(c.run.path(relative)));
+  s.files.push_back(relative);
+  const std::string info_name = stem == "token_embedding" ? "embedding_info.json" : stem + "_info.json";
+  const Json info{{"version", 1}, {"vocab_size", step.table->shape[0]}, {"width", step.table->shape[1]}, {"dtype", std::string(long_name(step.table->dtype))}, {"file", step.file}, {"sha256", step.sha256}, {"part", p.spec->name}};
+  NPU_TRY(write_file(c.run.path("models/" + info_name), dump_json(info)));
+  s.files.push_back("models/" + info_name);
+  return {};
+}
+
+Status write_step_graph(PortContext& c, PartRun& p, HostStep& step, size_t index, PortStep& s) {
+  step.file = safe_file_name(p.spec->name + "_" + c.run.project.name + "_host" + std::to_string(index)) + ".tflite";
+  const std::string relative = "models/" + step.file;
+  NPU_TRY(write_tflite(*step.graph, c.run.path(relative)));
+  NPU_ASSIGN(step.sha256, sha256_file(c.run.path(relative)));
+  s.files.push_back(relative);
+  return {};
+}
+
+Json ports_json(const std::vector<IoBinding>& bindings, const Graph& g, const std::vector<ValueId>& values) {
+  Json out = Json::array();
+  for (size_t i = 0; i < values.size(); ++i) {
+    const Value& v = g.value(values[i]);
+    Json j{{"name", v.name}, {"dtype", std::string(long_name(v.type.dtype))}, {"shape", v.type.shape}, {"carries", bindings[i].name}};
+    j["layout"] = bindings[i].permutation.empty() ? "as in the model" : "permuted";
+    if (!bindings[i].permutation.empty()) j["permutation"] = bindings[i].permutation;
+    out.push_back(std::move(j));
+  }
+  return out;
+}
+
+Json gates_json(const PortRun& run, const PortStep& write_step, const std::string& part) {
+  Json out = Json::array();
+  const auto add = [&](const PortStep& s) {
+    for (const Proof& p : s.proofs)
+      if (p.part == part || p.part.empty()) out.push_back(Json{{"step", s.id}, {"what", p.what}, {"sample", p.sample}, {"gate", p.gate}, {"verdict", std::string(name(p.result.verdict))}});
+  };
+  for (const PortStep& s : run.steps) add(s);
+  add(write_step);
+  return out;
+}
+
+Result<Json> part_json(PortContext& c, PartRun& p, const PortStep& s) {
+  Json j{{"name", p.spec->name}, {"file", fs::path(p.file_name).filename().string()}};
+  NPU_ASSIGN(const std::string hash, sha256_file(c.run.path(p.file_name)));
+  std::error_code ec;
+  j["sha256"] = hash;
+  j["bytes"] = fs::file_size(c.run.path(p.file_name), ec);
+  j["source"] = Json{{"file", fs::path(p.spec->model).filename().string()}, {"sha256", p.model_hash}};
+  j["inputs"] = ports_json(p.contract.file_inputs, p.rewritten, p.rewritten.inputs());
+  j["outputs"] = ports_json(p.contract.file_outputs, p.rewritten, p.rewritten.outputs());
+  j["io"] = to_json(p.contract);
+  j["gates"] = gates_json(c.run, s, p.spec->name);
+  return j;
+}
+
+}  // namespace
+
+Status write_host_files(PortContext& c, PartRun& p, PortStep& s) {
+  for (size_t i = 0; i < p.contract.host_steps.size(); ++i) {
+    HostStep& step = p.contract.host_steps[i];
+    if (step.table) {
+      NPU_TRY(write_table(c, p, step, s));
+    } else if (step.graph) {
+      NPU_TRY(write_step_graph(c, p, step, i, s));
+    }
+  }
+  return {};
+}
+
+Status write_metadata(PortContext& c, PortStep& s) {
+  const PortRun& run = c.run;
+  Json j{{"version", 1}, {"name", run.project.name}, {"tool", "npuport " + version()}, {"target", Json{{"name", run.target.name}, {"identity", run.target.identity}}}, {"parts", Json::array()}, {"links", Json::array()}};
+  for (PartRun& p : c.run.parts) {
+    NPU_ASSIGN(Json part, part_json(c, p, s));
+    j["parts"].push_back(std::move(part));
+  }
+  for (const ProjectLink& l : run.project.links) j["links"].push_back(Json{{"from", l.from_part + ".out." + std::to_string(l.from_output)}, {"to", l.to_part + "." + l.to_input}});
+  if (!run.project.task.kind.empty()) {
+    j["task"] = Json{{"kind", run.project.task.kind}};
+    if (!run.project.task.decode.empty()) {
+      NPU_ASSIGN(const std::string text, read_file(run.project.task.decode, uint64_t{16} << 20));
+      NPU_ASSIGN(j["task"]["decode"], parse_json(text, run.project.task.decode));
+    }
+  }
+  const std::string relative = "models/" + run.project.name + "_metadata.json";
+  NPU_TRY(write_file(run.path(relative), dump_json(j)));
+  s.files.push_back(relative);
+  return {};
+}
+
+}  // namespace npuport::app

@@ -1,0 +1,125 @@
+#include "app/port_keys.h"
+
+#include <fmt/format.h>
+
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "base/diag_codes.h"
+#include "base/hash.h"
+
+namespace npuport::app {
+namespace {
+
+std::string gate_text(const Gate& g) {
+  return fmt::format("{} {} {} {} {} {} {} {}", static_cast<int>(g.kind), g.max_diff, g.relative, g.psnr, g.mse, g.peak.value_or(-1), g.iou, g.threshold);
+}
+
+void add_samples(StepKey& key, const std::vector<std::string>& patterns) {
+  const Result<std::vector<std::string>> files = sample_paths(patterns);
+  if (!files) return;
+  for (const std::string& f : *files) key.add(f).add_file(f);
+}
+
+Verdict parse_verdict(const std::string& text) {
+  for (const Verdict v : {Verdict::pass, Verdict::skip, Verdict::unverified})
+    if (text == name(v)) return v;
+  return Verdict::fail;
+}
+
+}  // namespace
+
+StepKey& StepKey::add(std::string_view text) {
+  text_ += std::to_string(text.size());
+  text_ += ':';
+  text_ += text;
+  return *this;
+}
+
+StepKey& StepKey::add_file(const std::string& path) {
+  const Result<std::string> hash = sha256_file(path);
+  return add(hash ? *hash : "missing");
+}
+
+std::string StepKey::hex() const { return sha256_hex(std::string_view(text_)); }
+
+std::string import_key(const PortRun& run) {
+  StepKey key;
+  key.add(version()).add(run.project.name);
+  for (const PartRun& p : run.parts) {
+    key.add(p.spec->name).add(p.model_hash).add(gate_text(p.spec->gate));
+    for (const InputSpec& i : p.spec->inputs) key.add(i.name).add(to_string(i.type));
+    for (const auto& [name, r] : p.spec->ranges) key.add(name).add(fmt::format("{} {} {}", r.low, r.high, r.integers));
+    add_samples(key, p.spec->samples);
+  }
+  return key.hex();
+}
+
+std::string rewrite_key(const PortContext& c) {
+  StepKey key;
+  const PortOptions& o = c.run.options;
+  key.add(import_key(c.run)).add(target_fingerprint(c.run.target));
+  key.add(fmt::format("{} {} {} {}", o.allow_approximate, o.assume_int32, o.float16, o.nhwc));
+  for (const auto& [op, decision] : c.decisions) key.add(op).add(decision);
+  return key.hex();
+}
+
+std::string task_key(const PortContext& c) {
+  StepKey key;
+  const ProjectTask& t = c.run.project.task;
+  key.add(rewrite_key(c)).add(t.kind).add(gate_text(t.gate));
+  if (!t.decode.empty()) key.add_file(t.decode);
+  for (const ProjectLink& l : c.run.project.links) key.add(fmt::format("{} {} {} {}", l.from_part, l.from_output, l.to_part, l.to_input));
+  add_samples(key, t.samples);
+  return key.hex();
+}
+
+Json step_to_json(const PortStep& s) {
+  Json j{{"verdict", std::string(name(s.verdict))}, {"reason", s.reason}, {"details", s.details}, {"files", s.files}, {"proofs", Json::array()}};
+  for (const Proof& p : s.proofs)
+    j["proofs"].push_back(Json{{"part", p.part}, {"what", p.what}, {"sample", p.sample}, {"gate", p.gate}, {"verdict", std::string(name(p.result.verdict))}, {"reason", p.result.reason},
+                               {"max_diff", p.result.max_diff}, {"relative", p.result.relative}, {"psnr", p.result.psnr}, {"mse", p.result.mse}, {"iou", p.result.iou}});
+  return j;
+}
+
+Status step_from_json(const Json& j, PortStep& s) {
+  try {
+    // JSON has no infinity: a PSNR of equal pictures comes back as null.
+    const auto real = [](const Json& v) { return v.is_number() ? v.get<double>() : std::numeric_limits<double>::infinity(); };
+    s.verdict = parse_verdict(j.at("verdict").get<std::string>());
+    s.reason = j.at("reason").get<std::string>();
+    s.details = j.at("details");
+    s.files = j.at("files").get<std::vector<std::string>>();
+    for (const Json& p : j.at("proofs")) {
+      Proof proof{p.at("part").get<std::string>(), p.at("what").get<std::string>(), p.at("sample").get<std::string>(), p.at("gate").get<std::string>(), {}, true};
+      proof.result.verdict = parse_verdict(p.at("verdict").get<std::string>());
+      proof.result.reason = p.at("reason").get<std::string>();
+      proof.result.max_diff = real(p.at("max_diff"));
+      proof.result.relative = real(p.at("relative"));
+      proof.result.psnr = real(p.at("psnr"));
+      proof.result.mse = real(p.at("mse"));
+      proof.result.iou = real(p.at("iou"));
+      s.proofs.push_back(std::move(proof));
+    }
+  } catch (const nlohmann::json::exception& e) {
+    return Diag(diag::corrupt, std::string("the recorded step is damaged: ") + e.what());
+  }
+  return {};
+}
+
+bool reuse(PortContext& c, const std::string& key, PortStep& s) {
+  const Json* recorded = c.folder.reusable(s.id, key);
+  if (!recorded) return false;
+  PortStep copy = s;
+  if (!step_from_json(*recorded, copy)) return false;
+  s = std::move(copy);
+  s.reused = true;
+  return true;
+}
+
+Status remember(PortContext& c, const std::string& key, const PortStep& s) {
+  if (s.verdict == Verdict::fail) return {};
+  return c.folder.record(s.id, s.number, key, step_to_json(s), s.files);
+}
+
+}  // namespace npuport::app

@@ -1,0 +1,265 @@
+#include "app/port_steps.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "app/legality.h"
+#include "app/port_keys.h"
+#include "app/prepare_part.h"
+#include "app/task_gate.h"
+#include "base/atomic_file.h"
+#include "base/diag_codes.h"
+#include "base/hash.h"
+#include "base/text.h"
+
+namespace npuport::app {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr const char* kAnalysisMd = "operator_analysis.md";
+constexpr const char* kAnalysisJson = "operator_analysis.json";
+constexpr const char* kGateNames[] = {"general", "image", "mask", "text"};
+
+PortStep make_step(int number, const char* id, const char* title) {
+  PortStep s;
+  s.number = number;
+  s.id = id;
+  s.title = title;
+  return s;
+}
+
+// The step's verdict is its worst proof's; the reason is that proof's sentence.
+void conclude(PortStep& s) {
+  s.verdict = Verdict::pass;
+  for (const Proof& p : s.proofs) {
+    if (worst(s.verdict, p.result.verdict) == s.verdict) continue;
+    s.verdict = p.result.verdict;
+    s.reason = fmt::format("{}{}{}: {}", p.part, p.sample.empty() ? "" : " " + p.sample, p.what.empty() ? "" : " (" + p.what + ")", p.result.reason);
+  }
+}
+
+std::string shape_tag(const PartRun& p) {
+  if (!p.spec->shape_tag.empty()) return safe_file_name(p.spec->shape_tag);
+  if (p.inputs.empty() || p.inputs.front().type.shape.empty()) return "scalar";
+  const Shape& s = p.inputs.front().type.shape;
+  const size_t skip = s.size() > 1 && s.front() == 1 ? 1 : 0;  // the batch of one says nothing
+  return to_string(std::span(s).subspan(skip));
+}
+
+Status import_part(PortContext& c, PartRun& p) {
+  NPU_ASSIGN(p.model_hash, sha256_file(p.spec->model));
+  NPU_ASSIGN(const Frontend* frontend, frontend_for(p.spec->model));
+  if (!frontend->import) return Diag(diag::unknown_format, "a file of type " + std::string(frontend->format) + " cannot be ported as it is", "trace it first: `npuport trace`").in_file(p.spec->model);
+  NPU_ASSIGN(const std::vector<SampleFile> samples, read_samples(p.spec->samples));
+  ImportOptions options;
+  options.inputs = p.spec->inputs;
+  if (options.inputs.empty() && !samples.empty()) {
+    NPU_ASSIGN(const FileFacts facts, frontend->inspect(p.spec->model));
+    options.inputs = specs_from_sample(samples.front(), facts.inputs);
+  }
+  Progress progress("importing " + p.spec->name, c.run.app.quiet);
+  options.progress = [&](double f) { progress.update(f); };
+  Result<ImportedModel> model = frontend->import(p.spec->model, options);
+  if (!model) return std::move(model).error().in_file(p.spec->model);
+  p.imported = std::move(*model);
+  p.imported.graph.name = c.run.project.name + "_" + p.spec->name;
+  p.operators_imported = p.imported.graph.node_count();
+  p.inputs.clear();
+  for (const ValueId v : p.imported.graph.inputs()) p.inputs.push_back({p.imported.graph.value(v).name, p.imported.graph.type(v)});
+  p.shape_tag = shape_tag(p);
+  for (const SampleFile& s : samples) {
+    BoundSample b;
+    b.name = fs::path(s.path).stem().string();
+    NPU_ASSIGN(b.inputs, bind_inputs(s, p.inputs));
+    b.baseline = s.baseline();
+    p.samples.push_back(std::move(b));
+  }
+  return {};
+}
+
+// Runs the imported graph on every sample and compares with PyTorch's outputs.
+Status prove_import(PortContext& c, PartRun& p, PortStep& s) {
+  ExecOptions exec;
+  exec.threads = c.run.app.threads;
+  NPU_ASSIGN(Executor executor, Executor::create(p.imported.graph, exec));
+  for (BoundSample& sample : p.samples) {
+    NPU_ASSIGN(sample.imported, executor.run(sample.inputs));
+    Proof proof{p.spec->name, "imported = PyTorch", sample.name, kGateNames[static_cast<size_t>(p.spec->gate.kind)], {}, false};
+    if (sample.baseline.empty()) {
+      proof.result.verdict = Verdict::unverified;
+      proof.result.reason = "the sample holds no baseline outputs (out.0, …)";
+    } else {
+      proof.result = compare_all(sample.imported, sample.baseline, p.spec->gate);
+    }
+    s.proofs.push_back(std::move(proof));
+  }
+  if (p.samples.empty()) {
+    Proof proof{p.spec->name, "imported = PyTorch", "", "general", {}, false};
+    proof.result.verdict = Verdict::unverified;
+    proof.result.reason = "no samples were given";
+    s.proofs.push_back(std::move(proof));
+  }
+  return {};
+}
+
+std::vector<const Ledger*> ledgers(const PortRun& run) {
+  std::vector<const Ledger*> out;
+  for (const PartRun& p : run.parts) out.push_back(&p.ledger);
+  return out;
+}
+
+std::string file_or_empty(const std::string& path) {
+  const Result<std::string> text = read_file(path, uint64_t{64} << 20);
+  return text ? *text : std::string();
+}
+
+Status load_decisions(PortContext& c) {
+  const std::string generated = ".npuport/generated/";
+  NPU_ASSIGN(c.decisions, read_decisions(file_or_empty(c.run.path(kAnalysisMd)), file_or_empty(c.run.path(generated + kAnalysisMd)), file_or_empty(c.run.path(kAnalysisJson)),
+                                         file_or_empty(c.run.path(generated + kAnalysisJson))));
+  return {};
+}
+
+Status write_analysis(PortContext& c, PortStep& s) {
+  std::vector<Analysis> parts;
+  for (PartRun& p : c.run.parts) {
+    for (AnalysisEntry& e : p.analysis.entries)
+      if (const auto d = c.decisions.find(p.spec->name + "/" + e.op); d != c.decisions.end()) e.decision = d->second;
+    parts.push_back(p.analysis);
+  }
+  const std::string md = analysis_markdown(parts, c.run.target, ledgers(c.run));
+  const std::string json = dump_json(analysis_json(parts, c.run.target));
+  NPU_TRY(make_folders(c.run.path(".npuport/generated")));
+  for (const std::string& folder : {std::string(), std::string(".npuport/generated/")}) {
+    NPU_TRY(write_file(c.run.path(folder + kAnalysisMd), md));
+    NPU_TRY(write_file(c.run.path(folder + kAnalysisJson), json));
+  }
+  s.files = {kAnalysisMd, kAnalysisJson};
+  return {};
+}
+
+void opaque_analysis(PartRun& p, const Target& target) {
+  p.analysis.part = p.spec->name;
+  p.analysis.target = target.name;
+  for (const OpaqueOperator& o : p.imported.opaque) {
+    AnalysisEntry e;
+    e.op = o.foreign;
+    e.count = static_cast<int64_t>(o.places.size());
+    e.places = o.places;
+    e.status = "impossible";
+    e.reason = "npuport has no mapping for this operator";
+    e.source = "importer";
+    e.risk = "high";
+    p.analysis.entries.push_back(std::move(e));
+  }
+}
+
+std::string impossible_list(const PortRun& run) {
+  std::vector<std::string> list;
+  for (const PartRun& p : run.parts)
+    for (const AnalysisEntry& e : p.analysis.entries)
+      if (e.status == "impossible" && e.decision != "keep") list.push_back(fmt::format("{} {} ×{}: {}", p.spec->name, e.op, e.count, e.reason));
+  return join(list, "; ");
+}
+
+Status prove_rewrite(PortContext& c, PartRun& p, PortStep& s) {
+  ExecOptions exec;
+  exec.threads = c.run.app.threads;
+  NPU_ASSIGN(Executor executor, Executor::create(p.rewritten, exec));
+  p.rewritten_executor = std::make_shared<Executor>(std::move(executor));
+  for (const BoundSample& sample : p.samples) {
+    NPU_ASSIGN(const std::vector<Tensor> got, run_part(p, sample.inputs));
+    Proof proof{p.spec->name, "rewritten + host steps = imported", sample.name, kGateNames[static_cast<size_t>(p.spec->gate.kind)], compare_all(got, sample.imported, p.spec->gate), false};
+    s.proofs.push_back(std::move(proof));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<PortStep> step_import(PortContext& c) {
+  PortStep s = make_step(1, "import", "import");
+  for (PartRun& p : c.run.parts) {
+    NPU_TRY(import_part(c, p));
+    for (const Diag& w : p.imported.warnings) s.problems.push_back(w);
+  }
+  for (const PartRun& p : c.run.parts)
+    if (!p.imported.opaque.empty()) {
+      s.verdict = Verdict::skip;
+      s.reason = "part " + p.spec->name + " holds operators npuport cannot import";
+      s.problems.push_back(opaque_diag(p.imported.opaque));
+    }
+  if (!s.reason.empty()) return s;
+  for (PartRun& p : c.run.parts) NPU_TRY(prove_import(c, p, s));
+  for (const PartRun& p : c.run.parts) s.details[p.spec->name] = Json{{"operators", p.operators_imported}, {"sha256", p.model_hash}};
+  conclude(s);
+  NPU_TRY(remember(c, import_key(c.run), s));
+  return s;
+}
+
+Result<PortStep> step_analyze(PortContext& c) {
+  PortStep s = make_step(2, "analyze", "analyze");
+  NPU_TRY(load_decisions(c));
+  const FormatMapper format = format_mapper(c.run.target);
+  for (PartRun& p : c.run.parts) {
+    if (!p.imported.opaque.empty()) {
+      opaque_analysis(p, c.run.target);
+      continue;
+    }
+    NPU_TRY(prepare_part(c, p));
+    const std::vector<Finding> left = check(p.rewritten, c.run.target, format);
+    p.analysis = analyse(p.spec->name, p.imported.graph, c.run.target, format, p.ledger, p.rewritten, left);
+    p.weight_bytes = p.analysis.weight_bytes;
+    for (const Finding& f : left) s.problems.push_back(f.to_diag(p.rewritten));
+  }
+  NPU_TRY(write_analysis(c, s));
+  const std::string impossible = impossible_list(c.run);
+  s.verdict = impossible.empty() ? Verdict::pass : Verdict::fail;
+  if (!impossible.empty()) s.reason = "no rewrite for: " + impossible;
+  for (const PartRun& p : c.run.parts) s.details[p.spec->name] = Json{{"feasible", p.analysis.feasible()}, {"macs", p.analysis.macs}};
+  return s;
+}
+
+Result<PortStep> step_rewrite(PortContext& c) {
+  PortStep s = make_step(3, "rewrite", "rewrite");
+  for (PartRun& p : c.run.parts) NPU_TRY(prove_rewrite(c, p, s));
+  conclude(s);
+  for (const PartRun& p : c.run.parts) s.details[p.spec->name] = Json{{"operators_before", p.operators_imported}, {"operators_after", p.rewritten.node_count()}, {"changes", p.ledger.size()}};
+  NPU_TRY(remember(c, rewrite_key(c), s));
+  return s;
+}
+
+Result<PortStep> step_model_gate(PortContext& c) {
+  PortStep s = make_step(4, "model_gate", "model gate");
+  if (c.run.project.task.kind.empty()) {
+    s.verdict = Verdict::skip;
+    s.reason = "the project names no task";
+    return s;
+  }
+  const std::string key = task_key(c);
+  if (reuse(c, key, s)) {
+    c.run.task_results = s.details.is_object() && s.details.contains("results") ? s.details["results"] : Json::array();
+    return s;
+  }
+  const PartRunner runner = [&](const std::string& part, std::span<const Tensor> inputs) -> Result<std::vector<Tensor>> {
+    for (PartRun& p : c.run.parts)
+      if (p.spec->name == part) return run_part(p, inputs);
+    return Diag(diag::internal, "no part " + part);
+  };
+  NPU_ASSIGN(s.proofs, run_task(c.run.app, c.run.project, runner, c.run.task_results));
+  conclude(s);
+  s.details["results"] = c.run.task_results;
+  NPU_TRY(remember(c, key, s));
+  return s;
+}
+
+Result<PortStep> step_quantise(PortContext&) {
+  PortStep s = make_step(6, "quantise", "quantise");
+  s.verdict = Verdict::skip;
+  s.reason = "not asked for";
+  return s;
+}
+
+}  // namespace npuport::app

@@ -1,0 +1,191 @@
+// Steps 5, 7 and 8 of `port`: the files.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "app/litert_check.h"
+#include "app/port_files.h"
+#include "app/port_keys.h"
+#include "app/port_steps.h"
+#include "app/prepare_part.h"
+#include "base/atomic_file.h"
+#include "base/diag_codes.h"
+#include "base/subprocess.h"
+#include "base/text.h"
+#include "ir/npy.h"
+#include "writers/tflite_writer.h"
+
+namespace npuport::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+// What comes back from the file must compute what the graph computes.
+Status prove_written(PortContext& c, PartRun& p, const std::string& path, PortStep& s) {
+  NPU_ASSIGN(const ImportedModel back, import_model(path, {}));
+  ExecOptions exec;
+  exec.threads = c.run.app.threads;
+  NPU_ASSIGN(Executor executor, Executor::create(back.graph, exec));
+  const HostRunner host{{}, c.run.path("models"), {}};
+  for (const BoundSample& sample : p.samples) {
+    NPU_ASSIGN(const std::vector<Tensor> file_inputs, to_file_inputs(p.contract, sample.inputs, host));
+    NPU_ASSIGN(const std::vector<Tensor> expected, p.rewritten_executor->run(file_inputs));
+    NPU_ASSIGN(const std::vector<Tensor> got, executor.run(file_inputs));
+    Gate gate = p.spec->gate;
+    s.proofs.push_back({p.spec->name, "file read back = rewritten", sample.name, "general", compare_all(got, expected, gate), false});
+  }
+  return check_with_litert(c, p, path, s);
+}
+
+Status write_part(PortContext& c, PartRun& p, PortStep& s) {
+  p.file_name = fmt::format("models/{}_{}_{}.tflite", p.spec->name, c.run.project.name, p.shape_tag);
+  TfliteOptions options;
+  options.float16 = c.run.options.float16;
+  NPU_TRY(write_host_files(c, p, s));
+  set_io_contract(p.rewritten, p.contract);
+  NPU_TRY(write_tflite(p.rewritten, c.run.path(p.file_name), options));
+  s.files.push_back(p.file_name);
+  const Result<FileFacts> facts = frontend_for(c.run.path(p.file_name)).value()->inspect(c.run.path(p.file_name));
+  if (facts) {
+    p.operators_written = 0;
+    for (const auto& [op, count] : facts->operators) {
+      p.operators_written += static_cast<size_t>(count);
+      s.details[p.spec->name]["operators"][op] = count;
+    }
+  }
+  return prove_written(c, p, c.run.path(p.file_name), s);
+}
+
+// The exact compiler command; `tool` is its path or bare name.
+std::vector<std::string> compile_command(const Target& t, const std::string& tool, const std::string& input, const std::string& output) {
+  std::vector<std::string> argv{tool, input};
+  const auto id = [&](const char* key) { return t.identity.contains(key) ? t.identity.at(key) : std::string(); };
+  argv.push_back("--arch=" + id("arch"));
+  argv.push_back("--l1-size-kb=" + id("l1_kb"));
+  argv.push_back("--num-mdla=" + id("mdla"));
+  argv.insert(argv.end(), t.compiler.options.begin(), t.compiler.options.end());
+  argv.insert(argv.end(), {"-o", output});
+  return argv;
+}
+
+std::string compiled_name(const PortRun& run, const PartRun& p) {
+  const std::string soc = run.target.identity.contains("soc") ? run.target.identity.at("soc") : run.target.name;
+  return fmt::format("models/{}_{}_{}_{}.dla", p.spec->name, run.project.name, p.shape_tag, safe_file_name(soc));
+}
+
+Status save(PortContext& c, PortStep& s, const std::string& relative, const Tensor& t) {
+  NPU_TRY(write_npy(c.run.path(relative), t));
+  NPU_ASSIGN(const Tensor back, read_npy(c.run.path(relative)));
+  s.proofs.push_back({"", relative + " reloaded", "", "general", {}, false});
+  if (!identical(back, t)) {
+    s.proofs.back().result.verdict = Verdict::fail;
+    s.proofs.back().result.reason = "the file does not hold what was written";
+  }
+  s.files.push_back(relative);
+  return {};
+}
+
+// Names a Whisper engineer looks for; other projects get part and port names.
+std::string debug_name(const PortRun& run, const PartRun& p, bool input, size_t index) {
+  if (run.project.task.kind == "asr" && run.project.links.size() == 1 && index == 0) {
+    const ProjectLink& l = run.project.links.front();
+    if (p.spec->name == l.from_part) return input ? "preprocessed_mel" : "encoder_output";
+    if (p.spec->name == l.to_part && !input) return "decoder_logits";
+  }
+  const std::string port = input ? p.inputs[index].name : p.contract.outputs[index].name;
+  return safe_file_name(p.spec->name + (input ? "_input_" : "_output_") + port);
+}
+
+}  // namespace
+
+Result<PortStep> step_write(PortContext& c) {
+  PortStep s;
+  s.number = 5;
+  s.id = "write";
+  s.title = "write";
+  NPU_TRY(make_folders(c.run.path("models")));
+  const std::string key = rewrite_key(c) + (tool_path(c.run.app, "litert-python").empty() ? "" : "+litert");
+  if (reuse(c, key, s)) {
+    for (PartRun& p : c.run.parts) {
+      p.file_name = fmt::format("models/{}_{}_{}.tflite", p.spec->name, c.run.project.name, p.shape_tag);
+      p.operators_written = 0;
+      if (s.details.is_object() && s.details.contains(p.spec->name))
+        for (const auto& [op, count] : s.details[p.spec->name]["operators"].items()) p.operators_written += count.get<size_t>();
+    }
+    return s;
+  }
+  NPU_TRY(c.folder.drop_from(5));
+  for (PartRun& p : c.run.parts) NPU_TRY(write_part(c, p, s));
+  s.verdict = Verdict::pass;
+  for (const Proof& p : s.proofs)
+    if (worst(s.verdict, p.result.verdict) != s.verdict) {
+      s.verdict = p.result.verdict;
+      s.reason = p.part + " " + p.sample + " (" + p.what + "): " + p.result.reason;
+    }
+  NPU_TRY(write_metadata(c, s));
+  NPU_TRY(remember(c, key, s));
+  return s;
+}
+
+Result<PortStep> step_compile(PortContext& c) {
+  PortStep s;
+  s.number = 7;
+  s.id = "compile";
+  s.title = "compile";
+  s.verdict = Verdict::skip;
+  if (c.run.target.compiler.driver.empty()) {
+    s.reason = "the target has no compiler";
+    return s;
+  }
+  const std::string& tool = c.run.target.compiler.driver;
+  const std::string path = tool_path(c.run.app, tool);
+  s.reason = path.empty() ? "DLA not built: " + tool + " not found" : "DLA not built: run scripts/compile.sh";
+  std::string script = "#!/bin/sh\n# The vendor commands of this port. Set NCC_TFLITE to the compiler of your SDK (host/bin/ncc-tflite).\nset -eu\ncd \"$(dirname \"$0\")/..\"\n";
+  for (const PartRun& p : c.run.parts) {
+    const std::vector<std::string> argv = compile_command(c.run.target, path.empty() ? tool : path, p.file_name, compiled_name(c.run, p));
+    const std::string line = shell_quote(argv);
+    s.details["commands"].push_back(line);
+    std::vector<std::string> rest(argv.begin() + 1, argv.end());
+    script += "\"${NCC_TFLITE:-" + tool + "}\" " + shell_quote(rest) + "\n";
+    c.run.app.log(0, "   would run: " + line);
+  }
+  NPU_TRY(make_folders(c.run.path("scripts")));
+  NPU_TRY(write_file(c.run.path("scripts/compile.sh"), script));
+  std::error_code ec;
+  fs::permissions(c.run.path("scripts/compile.sh"), fs::perms::owner_exec | fs::perms::group_exec | fs::perms::others_exec, fs::perm_options::add, ec);
+  s.files.push_back("scripts/compile.sh");
+  NPU_TRY(c.folder.record(s.id, s.number, "script", Json::object(), s.files));
+  return s;
+}
+
+Result<PortStep> step_debug(PortContext& c) {
+  PortStep s;
+  s.number = 8;
+  s.id = "debug";
+  s.title = "debug outputs";
+  const std::string key = rewrite_key(c);
+  if (reuse(c, key, s)) return s;
+  NPU_TRY(make_folders(c.run.path("test/outputs/debug")));
+  NPU_TRY(make_folders(c.run.path("test/outputs/baseline")));
+  for (PartRun& p : c.run.parts) {
+    if (p.samples.empty()) continue;
+    const BoundSample& sample = p.samples.front();
+    NPU_ASSIGN(const std::vector<Tensor> outputs, run_part(p, sample.inputs));
+    for (size_t i = 0; i < sample.inputs.size(); ++i) NPU_TRY(save(c, s, "test/outputs/debug/" + debug_name(c.run, p, true, i) + ".npy", sample.inputs[i]));
+    for (size_t i = 0; i < outputs.size(); ++i) NPU_TRY(save(c, s, "test/outputs/debug/" + debug_name(c.run, p, false, i) + ".npy", outputs[i]));
+    for (size_t i = 0; i < sample.baseline.size(); ++i) NPU_TRY(save(c, s, "test/outputs/baseline/" + debug_name(c.run, p, false, i) + ".npy", sample.baseline[i]));
+  }
+  s.verdict = s.proofs.empty() ? Verdict::skip : Verdict::pass;
+  if (s.proofs.empty()) s.reason = "no samples were given";
+  for (const Proof& p : s.proofs)
+    if (p.result.verdict == Verdict::fail) {
+      s.verdict = Verdict::fail;
+      s.reason = p.what + ": " + p.result.reason;
+    }
+  NPU_TRY(remember(c, key, s));
+  return s;
+}
+
+}  // namespace npuport::app

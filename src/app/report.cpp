@@ -1,0 +1,168 @@
+#include "app/report.h"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <ctime>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/text.h"
+
+namespace npuport::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string text_of(const Json& j, const char* key) { return j.contains(key) && j[key].is_string() ? j[key].get<std::string>() : std::string(); }
+
+Json number(double v) { return std::isfinite(v) ? Json(v) : Json(v > 0 ? "inf" : std::isnan(v) ? "nan" : "-inf"); }
+
+Json proof_json(const Proof& p, const PortStep& step) {
+  Json j{{"step", step.id}, {"part", p.part}, {"what", p.what}, {"sample", p.sample}, {"gate", p.gate}, {"verdict", std::string(name(p.result.verdict))}};
+  if (p.gate != "text") j["max_diff"] = number(p.result.max_diff), j["relative"] = number(p.result.relative);
+  if (p.gate == "image") j["psnr"] = number(p.result.psnr), j["mse"] = number(p.result.mse);
+  if (p.gate == "mask") j["iou"] = number(p.result.iou);
+  if (!p.result.reason.empty()) j["reason"] = p.result.reason;
+  return j;
+}
+
+// The worst proof of a step in one phrase.
+std::string gate_value(const PortStep& s) {
+  const Proof* worst = nullptr;
+  for (const Proof& p : s.proofs)
+    if (!worst || p.result.verdict > worst->result.verdict || (p.result.verdict == worst->result.verdict && p.result.max_diff > worst->result.max_diff)) worst = &p;
+  if (!worst) return "";
+  if (worst->gate == "text") return fmt::format("{} texts compared", s.proofs.size());
+  std::string v = fmt::format("max diff {:.2e}", worst->result.max_diff);
+  if (worst->gate == "image") v = fmt::format("PSNR {:.1f} dB, ", worst->result.psnr) + v;
+  return v + fmt::format(" (worst of {})", s.proofs.size());
+}
+
+Json header_json(const PortRun& run) {
+  Json h{{"model", run.project.name}, {"target", run.target.name}, {"target_title", run.target.title}, {"tool", "npuport " + version()}, {"parts", Json::array()}};
+  for (const auto& [key, value] : run.target.identity) h["identity"][key] = value;
+  for (const PartRun& p : run.parts) {
+    h["parts"].push_back(Json{{"name", p.spec->name}, {"model", fs::path(p.spec->model).filename().string()}, {"sha256", p.model_hash}, {"operators_imported", p.operators_imported}, {"operators_written", p.operators_written},
+                              {"weight_bytes", p.weight_bytes}});
+  }
+  return h;
+}
+
+// A date only where it does not make the bytes differ from run to run by itself: it belongs to the measurements.
+Json measurements_json(const PortRun& run) {
+  Json m;
+  const std::time_t now = std::time(nullptr);
+  char date[32];
+  std::strftime(date, sizeof date, "%Y-%m-%d %H:%M UTC", std::gmtime(&now));
+  m["date"] = date;
+  utsname host{};
+  uname(&host);
+  m["machine"] = std::string(host.sysname) + " " + host.machine;
+  double total = 0;
+  for (const PortStep& s : run.steps) {
+    m["seconds"][s.id] = s.seconds;
+    total += s.seconds;
+  }
+  m["seconds_total"] = total;
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  m["peak_memory_bytes"] = static_cast<int64_t>(usage.ru_maxrss) * 1024;
+  return m;
+}
+
+Json step_json(const PortStep& s) {
+  Json j{{"number", s.number}, {"id", s.id}, {"title", s.title}, {"verdict", std::string(name(s.verdict))}, {"gate", gate_value(s)}, {"reused", s.reused}};
+  if (!s.reason.empty()) j["reason"] = s.reason;
+  if (!s.details.is_null()) j["details"] = s.details;
+  return j;
+}
+
+Json files_json(const PortRun& run) {
+  Json files = Json::array();
+  uint64_t total = 0;
+  for (const PortStep& s : run.steps)
+    for (const std::string& f : s.files) {
+      std::error_code ec;
+      const auto bytes = fs::file_size(run.path(f), ec);
+      if (ec) continue;
+      files.push_back(Json{{"file", f}, {"bytes", bytes}, {"step", s.id}});
+      total += bytes;
+    }
+  return Json{{"list", files}, {"total_bytes", total}};
+}
+
+Json changes_json(const PortRun& run) {
+  Json out = Json::array();
+  for (const PartRun& p : run.parts)
+    for (const LedgerEntry& e : p.ledger.entries()) {
+      Json places = Json::array();
+      for (const Origin& o : e.origins) places.push_back(o.source + (o.scope.empty() ? "" : " in " + o.scope));
+      Json j{{"part", p.spec->name}, {"pass", e.pass}, {"rewrite", e.rewrite}, {"class", std::string(name(e.numerics))}, {"reason", e.reason}, {"argument", e.argument}, {"before", e.before}, {"after", e.after}, {"places", places}};
+      if (e.max_diff) j["max_diff"] = number(*e.max_diff);
+      out.push_back(std::move(j));
+    }
+  return out;
+}
+
+}  // namespace
+
+Verdict PortRun::verdict() const {
+  Verdict v = Verdict::pass;
+  for (const PortStep& s : steps) v = worst(v, s.verdict);
+  return v;
+}
+
+Json report_json(const PortRun& run) {
+  Json r{{"version", 1}, {"header", header_json(run)}, {"verdict", std::string(name(run.verdict()))}};
+  r["steps"] = Json::array();
+  r["comparisons"] = Json::array();
+  r["problems"] = Json::array();
+  for (const PortStep& s : run.steps) {
+    r["steps"].push_back(step_json(s));
+    for (const Proof& p : s.proofs) r["comparisons"].push_back(proof_json(p, s));
+    for (const Diag& d : s.problems) {
+      Json j = diag_json(d);
+      j["step"] = s.id;
+      r["problems"].push_back(std::move(j));
+    }
+  }
+  r["task"] = run.task_results;
+  r["files"] = files_json(run);
+  r["changes"] = changes_json(run);
+  r["debug"] = "test/outputs/debug";
+  // Ready = written and proven; an unmet gate cannot show here.
+  r["ready"] = Json::array();
+  bool proven = true;
+  for (const PortStep& s : run.steps) proven = proven && s.verdict != Verdict::fail && s.verdict != Verdict::unverified;
+  if (proven)
+    for (const PartRun& p : run.parts)
+      if (!p.file_name.empty()) r["ready"].push_back(p.file_name);
+  if (!std::getenv("SOURCE_DATE_EPOCH")) r["measurements"] = measurements_json(run);
+  return r;
+}
+
+std::string output_readme(const Json& report) {
+  const Json& h = report["header"];
+  std::string out = fmt::format("# {} for {}\n\nMade by {}. Verdict: {}. Details: `report.html`, `report.json`, `operator_analysis.md`.\n\n| step | verdict | proof |\n|---|---|---|\n", markdown_cell(text_of(h, "model")),
+                                markdown_cell(text_of(h, "target_title")), text_of(h, "tool"), text_of(report, "verdict"));
+  for (const Json& s : report["steps"]) {
+    const std::string proof = text_of(s, "gate").empty() ? text_of(s, "reason") : text_of(s, "gate");
+    out += fmt::format("| {} {} | {} | {} |\n", s["number"].get<int>(), markdown_cell(text_of(s, "title")), text_of(s, "verdict"), markdown_cell(proof));
+  }
+  out += "\nFiles:\n\n";
+  size_t shown = 0;
+  for (const Json& f : report["files"]["list"]) {
+    const std::string file = text_of(f, "file");
+    if (!file.starts_with("models/") && !file.starts_with("scripts/")) continue;
+    if (++shown > 24) break;
+    out += fmt::format("- `{}` ({})\n", file, format_bytes(f["bytes"].get<uint64_t>()));
+  }
+  out += "\nRun a part: `npuport run . --part NAME --samples FILE.npz -o result.npz` in this folder.\n";
+  return out;
+}
+
+}  // namespace npuport::app

@@ -1,0 +1,126 @@
+#include "app/runnable.h"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/atomic_file.h"
+#include "base/diag_codes.h"
+
+namespace npuport::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+// OUT or OUT/models/x_metadata.json → the part's model file.
+Result<std::string> resolve(const std::string& path, const std::string& part) {
+  std::error_code ec;
+  std::string metadata;
+  if (fs::is_directory(path, ec)) {
+    std::vector<std::string> found;
+    for (const auto& entry : fs::directory_iterator(fs::path(path) / "models", ec))
+      if (entry.path().filename().string().ends_with("_metadata.json")) found.push_back(entry.path().string());
+    if (found.size() != 1) return Diag(diag::bad_input_data, "the folder holds " + std::to_string(found.size()) + " port metadata files under models/", "give a model file, or the output folder of `npuport port`").in_file(path);
+    metadata = found.front();
+  } else if (path.ends_with("_metadata.json")) {
+    metadata = path;
+  } else {
+    return path;
+  }
+  NPU_ASSIGN(const std::string text, read_file(metadata, uint64_t{16} << 20));
+  NPU_ASSIGN(const Json j, parse_json(text, metadata));
+  std::vector<std::string> names;
+  if (j.is_object() && j.contains("parts") && j["parts"].is_array())
+    for (const Json& p : j["parts"]) {
+      if (!p.is_object() || !p.contains("name") || !p["name"].is_string() || !p.contains("file") || !p["file"].is_string()) return Diag(diag::corrupt, "a part without name or file").in_file(metadata);
+      const auto name = p["name"].get<std::string>();
+      names.push_back(name);
+      if (name == part || (part.empty() && j["parts"].size() == 1)) return (fs::path(metadata).parent_path() / fs::path(p["file"].get<std::string>()).filename()).string();
+    }
+  std::string list;
+  for (const std::string& n : names) list += (list.empty() ? "" : ", ") + n;
+  return Diag(diag::usage, part.empty() ? "the port has several parts: " + list : "the port has no part '" + part + "', only: " + list, "choose one with --part NAME").in_file(metadata);
+}
+
+}  // namespace
+
+Diag opaque_diag(const std::vector<OpaqueOperator>& opaque) {
+  size_t total = 0;
+  for (const OpaqueOperator& o : opaque) total += o.places.size();
+  Diag d(diag::unsupported_op, std::to_string(opaque.size()) + (opaque.size() == 1 ? " operator" : " operators") + " without a mapping, at " + std::to_string(total) + (total == 1 ? " place" : " places"),
+         "rewrite these in the model, or report the operators");
+  for (const OpaqueOperator& o : opaque) {
+    Diag note(diag::unsupported_op, o.foreign + " ×" + std::to_string(o.places.size()));
+    note.severity = Severity::note;
+    std::string places;
+    for (size_t i = 0; i < o.places.size() && i < 3; ++i) places += (i ? "; " : "") + o.places[i].source + (o.places[i].scope.empty() ? "" : " in " + o.places[i].scope);
+    if (o.places.size() > 3) places += "; …";
+    note.at_source(places);
+    d.with_note(std::move(note));
+  }
+  return d;
+}
+
+Result<Runnable> Runnable::open(const App& app, const std::string& path, const ModelOptions& options, bool allow_opaque) {
+  Runnable r;
+  NPU_ASSIGN(r.path_, resolve(path, options.part));
+  r.folder_ = fs::path(r.path_).parent_path().string();
+  NPU_ASSIGN(const Frontend* frontend, frontend_for(r.path_));
+  if (!frontend->import) return Diag(diag::unknown_format, "a file of type " + std::string(frontend->format) + " is no model that can be run", "`npuport inspect` tells what it is").in_file(r.path_);
+
+  ImportOptions import_options;
+  import_options.entry = options.entry;
+  std::vector<InputSpec> known;
+  if (!options.samples.empty() || !options.shapes.empty()) {
+    NPU_ASSIGN(const FileFacts facts, frontend->inspect(r.path_));
+    known = facts.inputs;
+  }
+  // Files with fixed shapes of their own need no sample; TFLite borders may even differ from the sample's layout.
+  if (frontend->format != "tflite" && frontend->format != "ir-text" && !options.samples.empty()) {
+    NPU_ASSIGN(const std::vector<SampleFile> first, read_samples({options.samples.front()}));
+    import_options.inputs = specs_from_sample(first.front(), known);
+  } else if (!options.shapes.empty()) {
+    import_options.inputs = known;
+  }
+  if (!options.shapes.empty()) NPU_ASSIGN(import_options.inputs, apply_shapes(std::move(import_options.inputs), options.shapes));
+
+  Progress progress("reading " + fs::path(r.path_).filename().string(), app.quiet);
+  import_options.progress = [&](double f) { progress.update(f); };
+  Result<ImportedModel> model = frontend->import(r.path_, import_options);
+  if (!model) return std::move(model).error().in_file(r.path_);
+  r.model_ = std::move(*model);
+  progress.clear();
+  for (const Diag& w : r.model_.warnings) app.warn(w);
+  if (!r.model_.opaque.empty() && !allow_opaque) return opaque_diag(r.model_.opaque).in_file(r.path_);
+  if (options.raw) r.model_.graph.metadata.erase(kIoContractKey);
+  NPU_ASSIGN(r.contract_, io_contract(r.model_.graph));
+  return r;
+}
+
+std::vector<InputSpec> Runnable::inputs() const {
+  std::vector<InputSpec> out;
+  for (const IoPort& p : contract_.inputs) out.push_back({p.name, p.type});
+  return out;
+}
+
+std::vector<std::string> Runnable::output_names() const {
+  std::vector<std::string> out;
+  for (const IoPort& p : contract_.outputs) out.push_back(p.name);
+  return out;
+}
+
+Result<std::vector<Tensor>> Runnable::run(std::span<const Tensor> inputs, const ExecOptions& options) {
+  if (!executor_) {
+    NPU_ASSIGN(Executor e, Executor::create(model_.graph, options));
+    executor_ = std::make_shared<Executor>(std::move(e));
+  }
+  HostRunner runner;
+  runner.run = [&](std::span<const Tensor> in) { return executor_->run(in); };
+  runner.folder = folder_;
+  runner.load_graph = [](const std::string& p) -> Result<Graph> {
+    NPU_ASSIGN(ImportedModel m, import_model(p, {}));
+    return std::move(m.graph);
+  };
+  return run_original_interface(contract_, inputs, runner);
+}
+
+}  // namespace npuport::app

@@ -1,0 +1,174 @@
+#include "app/samples.h"
+
+#include <fnmatch.h>
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+
+#include "base/diag_codes.h"
+#include "base/text.h"
+#include "ir/npy.h"
+
+namespace npuport::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+Result<std::vector<std::string>> matching_files(const fs::path& folder, const std::string& pattern, const std::string& asked) {
+  std::vector<std::string> out;
+  std::error_code ec;
+  for (const auto& entry : fs::directory_iterator(folder, ec))
+    if (fnmatch(pattern.c_str(), entry.path().filename().c_str(), FNM_PERIOD) == 0) out.push_back(entry.path().string());
+  if (ec) return Diag(diag::file_not_found, "cannot list the folder: " + ec.message()).in_file(folder.string());
+  std::sort(out.begin(), out.end());
+  if (out.empty()) return Diag(diag::bad_input_data, "no sample matches '" + asked + "'", "samples are .npz files with arrays in.0, in.1, … and baseline outputs out.0, …");
+  return out;
+}
+
+Result<std::vector<std::string>> expand(const std::string& path) {
+  std::error_code ec;
+  if (fs::is_directory(path, ec)) return matching_files(path, "*.npz", path);
+  const fs::path p(path);
+  if (p.filename().string().find_first_of("*?[") == std::string::npos) return std::vector<std::string>{path};
+  return matching_files(p.has_parent_path() ? p.parent_path() : fs::path("."), p.filename().string(), path);
+}
+
+std::string held(const SampleFile& f) {
+  std::string out;
+  for (const auto& [name, t] : f.arrays) out += (out.empty() ? "" : ", ") + name + " (" + std::string(long_name(t.dtype)) + " " + to_string(t.shape) + ")";
+  return out.empty() ? "no arrays" : out;
+}
+
+bool is_output_name(std::string_view name) { return name.starts_with("out."); }
+
+// Widening or narrowing that cannot change a value; nullopt when it could.
+std::optional<Tensor> convert_losslessly(const Tensor& t, DType to) {
+  if (t.dtype == to) return t;
+  if (is_float(t.dtype) != is_float(to) || to == DType::boolean || t.dtype == DType::boolean) return std::nullopt;
+  Tensor c = cast_tensor(t, to);
+  return identical(cast_tensor(c, t.dtype), t) ? std::optional<Tensor>(std::move(c)) : std::nullopt;
+}
+
+}  // namespace
+
+const Tensor* SampleFile::find(std::string_view name) const {
+  for (const auto& [n, t] : arrays)
+    if (n == name) return &t;
+  return nullptr;
+}
+
+std::vector<Tensor> SampleFile::baseline() const {
+  std::vector<Tensor> out;
+  while (const Tensor* t = find("out." + std::to_string(out.size()))) out.push_back(*t);
+  return out;
+}
+
+Result<std::vector<std::string>> sample_paths(const std::vector<std::string>& paths) {
+  std::vector<std::string> out;
+  for (const std::string& path : paths) {
+    NPU_ASSIGN(const std::vector<std::string> files, expand(path));
+    out.insert(out.end(), files.begin(), files.end());
+  }
+  return out;
+}
+
+Result<std::vector<SampleFile>> read_samples(const std::vector<std::string>& paths) {
+  NPU_ASSIGN(const std::vector<std::string> files, sample_paths(paths));
+  std::vector<SampleFile> out;
+  for (const std::string& file : files) {
+    SampleFile s;
+    s.path = file;
+    NPU_ASSIGN(s.arrays, read_npz(file));
+    out.push_back(std::move(s));
+  }
+  return out;
+}
+
+Result<std::vector<Tensor>> bind_inputs(const SampleFile& file, std::span<const InputSpec> inputs) {
+  std::vector<Tensor> out;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const std::string position = "in." + std::to_string(i);
+    const Tensor* t = file.find(inputs[i].name);
+    if (!t) t = file.find(position);
+    if (!t)
+      return Diag(diag::bad_input_data, "the sample has neither '" + inputs[i].name + "' nor '" + position + "'; it holds " + held(file), "name the arrays after the model's inputs, or in.0, in.1, …").in_file(file.path);
+    const TensorType& want = inputs[i].type;
+    if (want.known() && t->shape != want.shape)
+      return Diag(diag::bad_input_data, "input '" + inputs[i].name + "' wants shape " + to_string(want.shape) + ", the sample has " + to_string(t->shape)).in_file(file.path).at_tensor(inputs[i].name);
+    std::optional<Tensor> converted = want.known() ? convert_losslessly(*t, want.dtype) : *t;
+    if (!converted)
+      return Diag(diag::dtype_mismatch, "input '" + inputs[i].name + "' wants " + std::string(long_name(want.dtype)) + ", the sample has " + std::string(long_name(t->dtype)) + " with values that do not convert exactly").in_file(file.path).at_tensor(inputs[i].name);
+    out.push_back(std::move(*converted));
+  }
+  return out;
+}
+
+std::vector<InputSpec> specs_from_sample(const SampleFile& file, std::span<const InputSpec> known) {
+  std::vector<InputSpec> out;
+  if (file.find("in.0")) {
+    while (const Tensor* t = file.find("in." + std::to_string(out.size()))) {
+      const std::string name = out.size() < known.size() ? known[out.size()].name : "";
+      out.push_back({name, {t->dtype, t->shape, nullptr}});
+    }
+    return out;
+  }
+  // Named arrays: the model's order when the file tells its input names, the sample's order otherwise.
+  for (const InputSpec& k : known)
+    if (const Tensor* t = file.find(k.name)) out.push_back({k.name, {t->dtype, t->shape, nullptr}});
+  if (!out.empty() && out.size() == known.size()) return out;
+  out.clear();
+  for (const auto& [name, t] : file.arrays)
+    if (!is_output_name(name)) out.push_back({name, {t.dtype, t.shape, nullptr}});
+  return out;
+}
+
+Result<InputSpec> parse_shape_option(const std::string& text) {
+  const auto bad = [&](const std::string& what) { return Diag(diag::usage, "--shape " + text + ": " + what, "write NAME=1x3x64x64 or NAME=1x3x64x64:float32"); };
+  const size_t eq = text.rfind('=');
+  if (eq == std::string::npos || eq == 0) return bad("no NAME=");
+  InputSpec spec;
+  spec.name = text.substr(0, eq);
+  std::string dims = text.substr(eq + 1);
+  if (const size_t colon = dims.find(':'); colon != std::string::npos) {
+    const auto dtype = parse_dtype(dims.substr(colon + 1));
+    if (!dtype) return bad("unknown dtype '" + dims.substr(colon + 1) + "'");
+    spec.type.dtype = *dtype;
+    dims.resize(colon);
+  }
+  if (dims != "scalar")
+    for (const std::string_view part : split(dims, 'x')) {
+      int64_t v = 0;
+      const auto [end, ec] = std::from_chars(part.data(), part.data() + part.size(), v);
+      if (ec != std::errc() || end != part.data() + part.size() || v < 0) return bad("'" + std::string(part) + "' is no dimension");
+      spec.type.shape.push_back(v);
+    }
+  if (const Status s = check_shape(spec.type.shape); !s) return bad(s.error().message);
+  return spec;
+}
+
+Result<std::vector<InputSpec>> apply_shapes(std::vector<InputSpec> known, const std::vector<std::string>& options) {
+  for (size_t k = 0; k < options.size(); ++k) {
+    NPU_ASSIGN(InputSpec spec, parse_shape_option(options[k]));
+    auto it = std::find_if(known.begin(), known.end(), [&](const InputSpec& i) { return i.name == spec.name; });
+    std::string digits = spec.name.starts_with("in.") ? spec.name.substr(3) : spec.name;
+    const bool positional = !digits.empty() && digits.size() < 4 && std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; });
+    if (it == known.end() && positional) {
+      const auto index = static_cast<size_t>(std::stoi(digits));
+      if (index >= known.size()) known.resize(index + 1);
+      it = known.begin() + static_cast<std::ptrdiff_t>(index);
+      spec.name = it->name;
+    }
+    if (it == known.end()) {
+      known.push_back(std::move(spec));
+      continue;
+    }
+    if (spec.type.dtype == DType::unknown) spec.type.dtype = it->type.dtype;
+    *it = std::move(spec);
+  }
+  for (InputSpec& i : known)
+    if (i.type.dtype == DType::unknown) i.type.dtype = DType::f32;
+  return known;
+}
+
+}  // namespace npuport::app

@@ -1,0 +1,39 @@
+// Samples: .npz files whose arrays are named after the model's inputs, or in.0, in.1, …; baseline outputs out.0, out.1, ….
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "frontends/frontend.h"
+
+namespace npuport::app {
+
+// One file as read, arrays in file order.
+struct SampleFile {
+  std::string path;
+  std::vector<std::pair<std::string, Tensor>> arrays;
+  const Tensor* find(std::string_view name) const;
+  std::vector<Tensor> baseline() const;  // out.0, out.1, … until the first gap
+};
+
+// Reads FILE, all *.npz of a DIR (sorted by name), or a pattern with * in its last component. bad_input_data when a
+// folder or pattern matches nothing.
+Result<std::vector<SampleFile>> read_samples(const std::vector<std::string>& paths);
+
+// The files read_samples would read, without reading them.
+Result<std::vector<std::string>> sample_paths(const std::vector<std::string>& paths);
+
+// The sample's inputs for these ports: by position (in.k) or by name. bad_input_data naming the file, the missing input
+// and what the file holds instead; dtype differences that lose nothing are converted (f64→f32 no, i64→i32 by range).
+Result<std::vector<Tensor>> bind_inputs(const SampleFile& file, std::span<const InputSpec> inputs);
+
+// Shapes and dtypes of a model's inputs as a sample shows them. `names`: the model's own input names when known.
+std::vector<InputSpec> specs_from_sample(const SampleFile& file, std::span<const InputSpec> known);
+
+// "mel=1x80x3000:float32" or "mel=1x80x3000"; the name may hold ':' and '='. `usage` when malformed.
+Result<InputSpec> parse_shape_option(const std::string& text);
+
+// Puts --shape options over what is known: by name, or by position for names like "in.0" or "0".
+Result<std::vector<InputSpec>> apply_shapes(std::vector<InputSpec> known, const std::vector<std::string>& options);
+
+}  // namespace npuport::app

@@ -14,7 +14,9 @@ namespace {
 
 constexpr size_t kPlacesShown = 5;
 
-int rank_of(const std::string& status) { return status == "impossible" ? 0 : status == "host" ? 1 : status == "rewrite" ? 2 : 3; }
+int rank_of(const std::string& status) {
+  return status == "impossible" ? 0 : status == "host" ? 1 : status == "rewrite" ? 2 : 3;
+}
 
 std::string place_text(const Origin& o) {
   std::string s = o.source;
@@ -57,7 +59,8 @@ class LedgerIndex {
   std::vector<const LedgerEntry*> about(const Node& n) const {
     std::vector<const LedgerEntry*> out;
     for (const Origin& o : n.origins)
-      if (const auto it = by_origin_.find(key(o)); it != by_origin_.end()) out.insert(out.end(), it->second.begin(), it->second.end());
+      if (const auto it = by_origin_.find(key(o)); it != by_origin_.end())
+        out.insert(out.end(), it->second.begin(), it->second.end());
     return out;
   }
 
@@ -67,11 +70,16 @@ class LedgerIndex {
 };
 
 bool shares_origin(const Node& a, const Node& b) {
-  return std::any_of(a.origins.begin(), a.origins.end(), [&](const Origin& o) { return std::find(b.origins.begin(), b.origins.end(), o) != b.origins.end(); });
+  return std::any_of(a.origins.begin(), a.origins.end(), [&](const Origin& o) {
+    return std::find(b.origins.begin(), b.origins.end(), o) != b.origins.end();
+  });
 }
 
 // Passes that make a refused operator legal, as opposed to those that only tidy up.
-bool changes_legality(const LedgerEntry& e) { return e.pass == "lower_illegal" || e.pass == "split_to_host" || e.pass == "fuse" || e.pass == "fold" || e.pass == "normalise_dtypes" || e.pass == "channels_last"; }
+bool changes_legality(const LedgerEntry& e) {
+  return e.pass == "lower_illegal" || e.pass == "split_to_host" || e.pass == "fuse" || e.pass == "fold" ||
+         e.pass == "normalise_dtypes" || e.pass == "channels_last";
+}
 
 struct Fate {
   std::string status, reason, source, format;
@@ -79,7 +87,8 @@ struct Fate {
   Numerics worst = Numerics::exact;
 };
 
-Fate fate_of(const Graph& g, NodeId id, const Target& target, const FormatMapper& format, const LedgerIndex& ledger, const Graph& prepared, const std::vector<Finding>& left) {
+Fate fate_of(const Graph& g, NodeId id, const Target& target, const FormatMapper& format, const LedgerIndex& ledger,
+             const Graph& prepared, const std::vector<Finding>& left) {
   Fate f;
   const FormatView view = format(g, id);
   f.format = join(view.operators, " + ");
@@ -117,15 +126,20 @@ std::string risk_of(const Fate& f) {
 }
 
 void table(std::string& out, const std::vector<AnalysisEntry>& entries, bool illegal) {
-  out += illegal ? "| operator | written as | count | place | why not | status | replacement | risk | decision | source |\n|---|---|---|---|---|---|---|---|---|---|\n"
+  out += illegal ? "| operator | written as | count | place | why not | status | replacement | risk | decision | "
+                   "source |\n|---|---|---|---|---|---|---|---|---|---|\n"
                  : "| operator | written as | count | MACs | place |\n|---|---|---|---|---|\n";
   for (const AnalysisEntry& e : entries) {
     if ((e.status != "ok") != illegal) continue;
     if (illegal) {
-      out += fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n", markdown_cell(e.op), markdown_cell(e.format_operators.empty() ? "none" : e.format_operators), e.count,
-                         markdown_cell(places_text(e.places)), markdown_cell(e.reason), e.status, markdown_cell(e.rewrites.empty() ? "none" : join(e.rewrites, ", ")), e.risk, e.decision, markdown_cell(e.source));
+      out += fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n", markdown_cell(e.op),
+                         markdown_cell(e.format_operators.empty() ? "none" : e.format_operators), e.count,
+                         markdown_cell(places_text(e.places)), markdown_cell(e.reason), e.status,
+                         markdown_cell(e.rewrites.empty() ? "none" : join(e.rewrites, ", ")), e.risk, e.decision,
+                         markdown_cell(e.source));
     } else {
-      out += fmt::format("| {} | {} | {} | {} | {} |\n", markdown_cell(e.op), markdown_cell(e.format_operators), e.count, format_count(e.macs), markdown_cell(places_text(e.places)));
+      out += fmt::format("| {} | {} | {} | {} | {} |\n", markdown_cell(e.op), markdown_cell(e.format_operators),
+                         e.count, format_count(e.macs), markdown_cell(places_text(e.places)));
     }
   }
   out += "\n";
@@ -136,14 +150,16 @@ void before_after(std::string& out, const Ledger& ledger) {
   for (const LedgerEntry& e : ledger.entries()) {
     const std::string id = e.rewrite.empty() ? e.pass : e.rewrite;
     if (!changes_legality(e) || e.before.empty() || !shown.insert(id).second) continue;
-    out += fmt::format("#### {} ({})\n\n{}\n\n", markdown_cell(id), name(e.numerics), e.argument.empty() ? e.reason : e.argument);
+    out += fmt::format("#### {} ({})\n\n{}\n\n", markdown_cell(id), name(e.numerics),
+                       e.argument.empty() ? e.reason : e.argument);
     const auto indent = [](const std::string& text) {
       std::string s;
       for (const std::string_view line : split(text, '\n'))
         if (!line.empty()) s += "    " + std::string(line) + "\n";
       return s;
     };
-    out += "before:\n\n" + indent(valid_utf8(e.before)) + "\nafter:\n\n" + (e.after.empty() ? "    (nothing: moved out of the graph)\n" : indent(valid_utf8(e.after))) + "\n";
+    out += "before:\n\n" + indent(valid_utf8(e.before)) + "\nafter:\n\n" +
+           (e.after.empty() ? "    (nothing: moved out of the graph)\n" : indent(valid_utf8(e.after))) + "\n";
   }
 }
 
@@ -193,9 +209,12 @@ Result<Decisions> decisions_from_json(const std::string& text) {
   try {
     for (const Json& part : j.at("parts"))
       for (const Json& e : part.at("operators"))
-        if (e.at("status").get<std::string>() != "ok") out[part.at("part").get<std::string>() + "/" + e.at("op").get<std::string>()] = e.at("decision").get<std::string>();
+        if (e.at("status").get<std::string>() != "ok")
+          out[part.at("part").get<std::string>() + "/" + e.at("op").get<std::string>()] =
+              e.at("decision").get<std::string>();
   } catch (const nlohmann::json::exception& e) {
-    return Diag(diag::syntax, std::string("not the analysis npuport writes: ") + e.what()).in_file("operator_analysis.json");
+    return Diag(diag::syntax, std::string("not the analysis npuport writes: ") + e.what())
+        .in_file("operator_analysis.json");
   }
   return out;
 }
@@ -203,10 +222,12 @@ Result<Decisions> decisions_from_json(const std::string& text) {
 }  // namespace
 
 bool Analysis::feasible() const {
-  return std::none_of(entries.begin(), entries.end(), [](const AnalysisEntry& e) { return e.status == "impossible" && e.decision != "keep"; });
+  return std::none_of(entries.begin(), entries.end(),
+                      [](const AnalysisEntry& e) { return e.status == "impossible" && e.decision != "keep"; });
 }
 
-Analysis analyse(const std::string& part, const Graph& g, const Target& target, const FormatMapper& format, const Ledger& ledger, const Graph& prepared, const std::vector<Finding>& left) {
+Analysis analyse(const std::string& part, const Graph& g, const Target& target, const FormatMapper& format,
+                 const Ledger& ledger, const Graph& prepared, const std::vector<Finding>& left) {
   Analysis a;
   a.part = part;
   a.target = target.name;
@@ -216,7 +237,8 @@ Analysis analyse(const std::string& part, const Graph& g, const Target& target, 
   for (const NodeId id : g.topological()) {
     const Node& n = g.node(id);
     const Fate f = fate_of(g, id, target, format, index, prepared, left);
-    AnalysisEntry& e = groups[std::string(n.op->name) + "\n" + f.status + "\n" + join(f.rewrites, ",") + "\n" + f.reason];
+    AnalysisEntry& e =
+        groups[std::string(n.op->name) + "\n" + f.status + "\n" + join(f.rewrites, ",") + "\n" + f.reason];
     if (e.count++ == 0) {
       e.op = n.op->name;
       e.format_operators = f.format;
@@ -237,19 +259,28 @@ Analysis analyse(const std::string& part, const Graph& g, const Target& target, 
       a.largest_activation = std::max(a.largest_activation, bytes);
     }
     for (const ValueId v : n.inputs)
-      if (g.is_constant(v) && weights.insert(g.value(v).constant.get()).second) a.weight_bytes += g.value(v).constant->bytes();
+      if (g.is_constant(v) && weights.insert(g.value(v).constant.get()).second)
+        a.weight_bytes += g.value(v).constant->bytes();
   }
   for (auto& [key, e] : groups) a.entries.push_back(std::move(e));
-  std::stable_sort(a.entries.begin(), a.entries.end(), [](const AnalysisEntry& x, const AnalysisEntry& y) { return std::pair(rank_of(x.status), x.op) < std::pair(rank_of(y.status), y.op); });
+  std::stable_sort(a.entries.begin(), a.entries.end(), [](const AnalysisEntry& x, const AnalysisEntry& y) {
+    return std::pair(rank_of(x.status), x.op) < std::pair(rank_of(y.status), y.op);
+  });
   return a;
 }
 
-std::string analysis_markdown(const std::vector<Analysis>& parts, const Target& target, const std::vector<const Ledger*>& ledgers) {
-  std::string out = fmt::format("# Operator analysis for {}\n\nThe column `decision` may be edited (auto, a rewrite id, host, keep); `npuport port` reads it back.\n\n", markdown_cell(target.title));
+std::string analysis_markdown(const std::vector<Analysis>& parts, const Target& target,
+                              const std::vector<const Ledger*>& ledgers) {
+  std::string out = fmt::format(
+      "# Operator analysis for {}\n\nThe column `decision` may be edited (auto, a rewrite id, host, keep); `npuport "
+      "port` reads it back.\n\n",
+      markdown_cell(target.title));
   for (size_t i = 0; i < parts.size(); ++i) {
     const Analysis& a = parts[i];
-    out += fmt::format("## Part {}\n\n{} MACs, weights {}, activations {} written, largest {}", a.part, format_count(a.macs), format_bytes(static_cast<uint64_t>(a.weight_bytes)),
-                       format_bytes(static_cast<uint64_t>(a.activation_bytes)), format_bytes(static_cast<uint64_t>(a.largest_activation)));
+    out += fmt::format("## Part {}\n\n{} MACs, weights {}, activations {} written, largest {}", a.part,
+                       format_count(a.macs), format_bytes(static_cast<uint64_t>(a.weight_bytes)),
+                       format_bytes(static_cast<uint64_t>(a.activation_bytes)),
+                       format_bytes(static_cast<uint64_t>(a.largest_activation)));
     if (const auto l1 = target.identity.find("l1_kb"); l1 != target.identity.end()) {
       const int64_t limit = std::atoll(l1->second.c_str()) * 1024;
       out += fmt::format(", {} the {} KB of L1", a.largest_activation <= limit ? "fits" : "does not fit", l1->second);
@@ -261,26 +292,48 @@ std::string analysis_markdown(const std::vector<Analysis>& parts, const Target& 
     out += "### Plan, before and after\n\n";
     before_after(out, *ledgers[i]);
   }
-  out += "## Risk\n\nlow: exact replacement; middle: exact for the declared domain, or moved to the host; high: approximate, or none found.\n\n## Reference projects\n\nThe bundled demos (whisper-nano, edsr-nano) show a finished port each.\n";
+  out +=
+      "## Risk\n\nlow: exact replacement; middle: exact for the declared domain, or moved to the host; high: "
+      "approximate, or none found.\n\n## Reference projects\n\nThe bundled demos (whisper-nano, edsr-nano) show a "
+      "finished port each.\n";
   return out;
 }
 
 Json analysis_json(const std::vector<Analysis>& parts, const Target& target) {
   Json j{{"version", 1}, {"target", target.name}, {"parts", Json::array()}};
   for (const Analysis& a : parts) {
-    Json p{{"part", a.part}, {"feasible", a.feasible()}, {"macs", a.macs}, {"weight_bytes", a.weight_bytes}, {"activation_bytes", a.activation_bytes}, {"largest_activation", a.largest_activation}, {"operators", Json::array()}};
+    Json p{{"part", a.part},
+           {"feasible", a.feasible()},
+           {"macs", a.macs},
+           {"weight_bytes", a.weight_bytes},
+           {"activation_bytes", a.activation_bytes},
+           {"largest_activation", a.largest_activation},
+           {"operators", Json::array()}};
     for (const AnalysisEntry& e : a.entries) {
       Json places = Json::array();
-      for (const Origin& o : e.places) places.push_back(Json{{"scope", o.scope}, {"source", o.source}, {"foreign", o.foreign}});
-      p["operators"].push_back(Json{{"op", e.op}, {"written_as", e.format_operators}, {"count", e.count}, {"status", e.status}, {"rewrites", e.rewrites}, {"feasible", e.status != "impossible"},
-                                    {"reason", e.reason}, {"source", e.source}, {"risk", e.risk}, {"decision", e.decision}, {"macs", e.macs}, {"bytes", e.bytes}, {"places", places}});
+      for (const Origin& o : e.places)
+        places.push_back(Json{{"scope", o.scope}, {"source", o.source}, {"foreign", o.foreign}});
+      p["operators"].push_back(Json{{"op", e.op},
+                                    {"written_as", e.format_operators},
+                                    {"count", e.count},
+                                    {"status", e.status},
+                                    {"rewrites", e.rewrites},
+                                    {"feasible", e.status != "impossible"},
+                                    {"reason", e.reason},
+                                    {"source", e.source},
+                                    {"risk", e.risk},
+                                    {"decision", e.decision},
+                                    {"macs", e.macs},
+                                    {"bytes", e.bytes},
+                                    {"places", places}});
     }
     j["parts"].push_back(std::move(p));
   }
   return j;
 }
 
-Result<Decisions> read_decisions(const std::string& markdown, const std::string& generated_markdown, const std::string& json, const std::string& generated_json) {
+Result<Decisions> read_decisions(const std::string& markdown, const std::string& generated_markdown,
+                                 const std::string& json, const std::string& generated_json) {
   Decisions md, js;
   if (!markdown.empty()) md = decisions_from_markdown(markdown);
   if (!json.empty()) {
@@ -296,7 +349,8 @@ Result<Decisions> read_decisions(const std::string& markdown, const std::string&
     js_edited = js != before;
   }
   if (md_edited && js_edited && md != js)
-    return Diag(diag::bad_input_data, "operator_analysis.md and operator_analysis.json were both edited, differently", "make their `decision` entries equal, or delete one of the files");
+    return Diag(diag::bad_input_data, "operator_analysis.md and operator_analysis.json were both edited, differently",
+                "make their `decision` entries equal, or delete one of the files");
   Decisions out = md_edited ? md : js_edited ? js : Decisions{};
   std::erase_if(out, [](const auto& d) { return d.second == "auto" || d.second.empty(); });
   return out;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -17,14 +18,14 @@ struct AnalysisEntry {
   std::string format_operators;  // what it would be written as, "GATHER"
   int64_t count = 0;
   std::vector<Origin> places;
-  std::string status;            // "ok", "rewrite", "host", "impossible"
+  std::string status;                 // "ok", "rewrite", "host", "impossible"
   std::vector<std::string> rewrites;  // ids from the ledger, in order of use
-  std::string reason;            // the finding
-  std::string source;            // of the finding, with confidence
-  std::string risk;              // "low", "middle", "high" by the exactness of the rewrites
-  std::string decision = "auto"; // auto, a rewrite id, host, keep
+  std::string reason;                 // the finding
+  std::string source;                 // of the finding, with confidence
+  std::string risk;                   // "low", "middle", "high" by the exactness of the rewrites
+  std::string decision = "auto";      // auto, a rewrite id, host, keep
   int64_t macs = 0;
-  int64_t bytes = 0;             // of activations written
+  int64_t bytes = 0;  // of activations written
 };
 
 struct Analysis {
@@ -35,15 +36,17 @@ struct Analysis {
 };
 
 // `imported` as read; `ledger` and `left` are what preparing it for the target did and could not remove.
-Analysis analyse(const std::string& part, const Graph& imported, const Target& target, const FormatMapper& format, const Ledger& ledger, const Graph& prepared,
-                 const std::vector<Finding>& left);
+Analysis analyse(const std::string& part, const Graph& imported, const Target& target, const FormatMapper& format,
+                 const Ledger& ledger, const Graph& prepared, const std::vector<Finding>& left);
 
-std::string analysis_markdown(const std::vector<Analysis>& parts, const Target& target, const std::vector<const Ledger*>& ledgers);
+std::string analysis_markdown(const std::vector<Analysis>& parts, const Target& target,
+                              const std::vector<const Ledger*>& ledgers);
 Json analysis_json(const std::vector<Analysis>& parts, const Target& target);
 
 // Decisions a person made in the `decision` column: "part/op" → decision. `markdown` and `json` are the files as found;
 // `generated_*` what npuport last wrote. Both edited differently: bad_input_data.
 using Decisions = std::map<std::string, std::string>;
-Result<Decisions> read_decisions(const std::string& markdown, const std::string& generated_markdown, const std::string& json, const std::string& generated_json);
+Result<Decisions> read_decisions(const std::string& markdown, const std::string& generated_markdown,
+                                 const std::string& json, const std::string& generated_json);
 
 }  // namespace npuport::app

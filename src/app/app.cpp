@@ -37,7 +37,8 @@ std::string tool_path(const App& app, const std::string& name) {
   const auto it = app.tools.find(name);
   if (it != app.tools.end()) return it->second;
   std::string variable = "NPUPORT_";
-  for (const char c : name) variable += std::isalnum(static_cast<unsigned char>(c)) ? static_cast<char>(std::toupper(c)) : '_';
+  for (const char c : name)
+    variable += std::isalnum(static_cast<unsigned char>(c)) ? static_cast<char>(std::toupper(c)) : '_';
   const char* value = std::getenv(variable.c_str());
   return value ? value : "";
 }

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -16,8 +17,8 @@ struct App {
   bool json = false;
   bool quiet = false;
   int verbose = 0;
-  int threads = 0;  // 0 = all cores
-  int jobs = 1;     // parallel processes
+  int threads = 0;                           // 0 = all cores
+  int jobs = 1;                              // parallel processes
   std::map<std::string, std::string> tools;  // --tool NAME=PATH
 
   // A line on stderr unless quiet; level 1 and above need -v.

@@ -43,7 +43,9 @@ struct Arguments {
 void add_inspect(CLI::App& root, Arguments& a, std::function<CommandResult()>& action) {
   CLI::App* c = root.add_subcommand("inspect", "what a file is: format, inputs, operators, parameters, size");
   c->add_option("FILE", a.inspect.files, "files to look at")->required();
-  c->footer("Executes nothing from a pickle.\nExamples:\n  npuport inspect model.pt\n  npuport --json inspect checkpoint.pth");
+  c->footer(
+      "Executes nothing from a pickle.\nExamples:\n  npuport inspect model.pt\n  npuport --json inspect "
+      "checkpoint.pth");
   c->callback([&] { action = [&] { return inspect(a.app, a.inspect); }; });
 }
 
@@ -56,7 +58,9 @@ void add_run(CLI::App& root, Arguments& a, std::function<CommandResult()>& actio
   c->add_flag("--reference", a.run.reference, "reference kernels only");
   c->add_option("--dump", a.run.dump, "inner values to add to the results by name, or 'all'");
   add_model_options(c, a.run.options);
-  c->footer("Examples:\n  npuport run model.pt --samples s.npz -o r.npz\n  npuport run out/ --part encoder --samples clips/ --profile");
+  c->footer(
+      "Examples:\n  npuport run model.pt --samples s.npz -o r.npz\n  npuport run out/ --part encoder --samples clips/ "
+      "--profile");
   c->callback([&] { action = [&] { return run_model(a.app, a.run); }; });
 }
 
@@ -65,13 +69,18 @@ void add_convert(CLI::App& root, Arguments& a, std::function<CommandResult()>& a
   c->add_option("MODEL", a.convert.model, "model file")->required();
   c->add_option("-o,--output", a.convert.output, "output file: .tflite, or .txt for IR text")->required();
   c->add_option("--target", a.convert.target, "also rewrite for this target")->default_str("generic-tflite");
-  c->add_option("--io-layout", a.convert.io_layout, "nchw keeps the model's own borders, nhwc turns 4-D inputs and outputs")->check(CLI::IsMember({"nchw", "nhwc"}))->default_str("nchw");
+  c->add_option("--io-layout", a.convert.io_layout,
+                "nchw keeps the model's own borders, nhwc turns 4-D inputs and outputs")
+      ->check(CLI::IsMember({"nchw", "nhwc"}))
+      ->default_str("nchw");
   c->add_flag("--float16", a.convert.float16, "store weights as float16");
   c->add_flag("--split-host", a.convert.split_host, "move what the target cannot run to host steps beside the file");
   c->add_flag("--allow-approximate", a.convert.allow_approximate, "allow rewrites of class approximate");
   c->add_flag("--assume-int32", a.convert.assume_int32, "take int64 values of unknown range to fit int32");
   add_model_options(c, a.convert.options);
-  c->footer("Examples:\n  npuport convert model.pt -o model.tflite --samples s.npz\n  npuport convert model.pt -o model.tflite --samples s.npz --target mt8371 --io-layout nhwc");
+  c->footer(
+      "Examples:\n  npuport convert model.pt -o model.tflite --samples s.npz\n  npuport convert model.pt -o "
+      "model.tflite --samples s.npz --target mt8371 --io-layout nhwc");
   c->callback([&] { action = [&] { return convert(a.app, a.convert); }; });
 }
 
@@ -79,14 +88,19 @@ void add_verify(CLI::App& root, Arguments& a, std::function<CommandResult()>& ac
   CLI::App* c = root.add_subcommand("verify", "compare two models, or a model and saved outputs");
   c->add_option("A", a.verify.a, "model under test")->required();
   c->add_option("B", a.verify.b, "reference: a model, or .npz with out.0, …; default: the baselines in the samples");
-  c->add_option("--gate", a.gate, "general, image, mask or text")->check(CLI::IsMember({"general", "image", "mask", "text"}))->default_str("general");
-  c->add_option("--max-diff", a.verify.gate.max_diff, "general gate: largest difference allowed (exclusive)")->default_str("1e-3");
+  c->add_option("--gate", a.gate, "general, image, mask or text")
+      ->check(CLI::IsMember({"general", "image", "mask", "text"}))
+      ->default_str("general");
+  c->add_option("--max-diff", a.verify.gate.max_diff, "general gate: largest difference allowed (exclusive)")
+      ->default_str("1e-3");
   c->add_option("--peak", a.peak, "image gate: peak value of both sides");
   c->add_option("--threshold", a.verify.gate.threshold, "mask gate: the model's threshold");
   c->add_flag("--bisect", a.verify.bisect, "on failure find the first deviating node");
   c->add_option("--layers", a.verify.layers, "saved inner values (`trace --layers`) as reference of --bisect");
   add_model_options(c, a.verify.options);
-  c->footer("Exit code 0 = PASS, 1 = FAIL or UNVERIFIED.\nExamples:\n  npuport verify model.tflite model.pt --samples s.npz\n  npuport verify model.pt --samples s.npz --bisect --layers layers.npz");
+  c->footer(
+      "Exit code 0 = PASS, 1 = FAIL or UNVERIFIED.\nExamples:\n  npuport verify model.tflite model.pt --samples "
+      "s.npz\n  npuport verify model.pt --samples s.npz --bisect --layers layers.npz");
   c->callback([&] {
     action = [&]() -> CommandResult {
       NPU_ASSIGN(a.verify.gate.kind, parse_gate_kind(a.gate));
@@ -97,12 +111,15 @@ void add_verify(CLI::App& root, Arguments& a, std::function<CommandResult()>& ac
 }
 
 void add_analyze(CLI::App& root, Arguments& a, std::function<CommandResult()>& action) {
-  CLI::App* c = root.add_subcommand("analyze", "each operator against a target: ok, rewritten how, or impossible and why");
+  CLI::App* c =
+      root.add_subcommand("analyze", "each operator against a target: ok, rewritten how, or impossible and why");
   c->add_option("MODEL", a.analyze.model, "model file")->required();
   c->add_option("--target", a.analyze.target, "target name or TOML file")->required();
   c->add_option("-o,--output", a.analyze.output, "folder for operator_analysis.md and .json");
   add_model_options(c, a.analyze.options);
-  c->footer("Examples:\n  npuport analyze model.pt --target mt8371 --samples s.npz\n  npuport analyze model.tflite --target mt6991 -o out/");
+  c->footer(
+      "Examples:\n  npuport analyze model.pt --target mt8371 --samples s.npz\n  npuport analyze model.tflite --target "
+      "mt6991 -o out/");
   c->callback([&] { action = [&] { return analyze(a.app, a.analyze); }; });
 }
 
@@ -123,7 +140,10 @@ void add_trace(CLI::App& root, Arguments& a, std::function<CommandResult()>& act
   CLI::App* c = root.add_subcommand("trace", "checkpoint → TorchScript, samples and baseline, by the Python helper");
   c->allow_extras();
   c->set_help_flag();
-  c->footer("All arguments go to the helper; `npuport trace --help` shows its options.\nNeeds --tool python=PATH (a Python with PyTorch).\nExamples:\n  npuport --tool python=/usr/bin/python3 trace model.pt --template whisper -o traced/");
+  c->footer(
+      "All arguments go to the helper; `npuport trace --help` shows its options.\nNeeds --tool python=PATH (a Python "
+      "with PyTorch).\nExamples:\n  npuport --tool python=/usr/bin/python3 trace model.pt --template whisper -o "
+      "traced/");
   c->callback([&a, c, &action] {
     a.trace.helper_args = c->remaining();
     action = [&] { return trace(a.app, a.trace); };
@@ -138,22 +158,28 @@ void add_port(CLI::App& root, Arguments& a, std::function<CommandResult()>& acti
   c->add_option("--samples", a.port.samples, "FILE|DIR, or PART=FILE|DIR");
   c->add_option("--shape", a.port.shapes, "NAME=1x3x64x64[:float32]");
   c->add_option("--name", a.port.name, "name of the model in file names");
-  c->add_option("--gate", a.port.gate, "general, image, mask or text")->check(CLI::IsMember({"general", "image", "mask", "text"}));
-  c->add_option("--io-layout", a.port.io_layout, "nchw or nhwc (default: the target's)")->check(CLI::IsMember({"nchw", "nhwc"}));
+  c->add_option("--gate", a.port.gate, "general, image, mask or text")
+      ->check(CLI::IsMember({"general", "image", "mask", "text"}));
+  c->add_option("--io-layout", a.port.io_layout, "nchw or nhwc (default: the target's)")
+      ->check(CLI::IsMember({"nchw", "nhwc"}));
   c->add_flag("--strict", a.port.strict, "UNVERIFIED and SKIP end with exit code 1 too");
   c->add_flag("--allow-approximate", a.port.allow_approximate, "allow rewrites of class approximate");
   c->add_flag("--assume-int32", a.port.assume_int32, "take int64 values of unknown range to fit int32");
   c->add_flag("--float16", a.port.float16, "store weights as float16");
   c->add_flag("--init", a.port.init, "write a port.toml into the output folder and stop");
   c->add_flag("--force", a.port.force, "do every step again");
-  c->footer("Examples:\n  npuport port model.pt --target mt8371 --samples s.npz -o out/\n  npuport port demo/whisper-nano/port.toml -o out/\n  npuport port encoder=enc.pt decoder=dec.pt --samples decoder=dec_samples/ --target mt8371 -o out/");
+  c->footer(
+      "Examples:\n  npuport port model.pt --target mt8371 --samples s.npz -o out/\n  npuport port "
+      "demo/whisper-nano/port.toml -o out/\n  npuport port encoder=enc.pt decoder=dec.pt --samples "
+      "decoder=dec_samples/ --target mt8371 -o out/");
   c->callback([&] { action = [&] { return port(a.app, a.port); }; });
 }
 
 Status set_tools(Arguments& a) {
   for (const std::string& t : a.tool_options) {
     const size_t eq = t.find('=');
-    if (eq == std::string::npos || eq == 0 || eq + 1 == t.size()) return Diag(diag::usage, "--tool " + t + " is not NAME=PATH");
+    if (eq == std::string::npos || eq == 0 || eq + 1 == t.size())
+      return Diag(diag::usage, "--tool " + t + " is not NAME=PATH");
     a.app.tools[t.substr(0, eq)] = t.substr(eq + 1);
   }
   return {};
@@ -190,12 +216,15 @@ int run_cli(int argc, char** argv) {
   root.add_flag("--json", a.app.json, "one JSON document on stdout, errors too");
   root.add_flag("-q,--quiet", a.app.quiet, "no log, no progress");
   root.add_flag("-v,--verbose", a.app.verbose, "more log; twice: even more");
-  root.add_option("--threads", a.app.threads, "threads of the executor (default: all cores)")->check(CLI::Range(0, 1024));
+  root.add_option("--threads", a.app.threads, "threads of the executor (default: all cores)")
+      ->check(CLI::Range(0, 1024));
   root.add_option("-j,--jobs", a.app.jobs, "parallel processes")->check(CLI::Range(1, 1024));
   root.add_option("--tool", a.tool_options, "NAME=PATH of an external tool (python, litert-python, ncc-tflite)");
   root.require_subcommand(1);
   root.fallthrough();
-  root.footer("Exit codes: 0 done, 1 an honest no, 2 bad input or usage, 3 environment, 4 a bug, 130 interrupted.\n`npuport VERB --help` shows examples.");
+  root.footer(
+      "Exit codes: 0 done, 1 an honest no, 2 bad input or usage, 3 environment, 4 a bug, 130 interrupted.\n`npuport "
+      "VERB --help` shows examples.");
   add_inspect(root, a, action);
   add_trace(root, a, action);
   add_analyze(root, a, action);

@@ -22,8 +22,14 @@ struct Tool {
 
 const std::vector<Tool>& tools() {
   static const std::vector<Tool> list = {
-      {"python", "PyTorch helper: trace checkpoints, make baselines", {"-c", "import torch, sys; print('Python', sys.version.split()[0], 'PyTorch', torch.__version__)"}, "`trace`; ports from .pt archives need no Python"},
-      {"litert-python", "runs written .tflite files by LiteRT", {"-c", "import ai_edge_litert, importlib.metadata as m; print('ai-edge-litert', m.version('ai-edge-litert'))"}, "the LiteRT check of step 5"},
+      {"python",
+       "PyTorch helper: trace checkpoints, make baselines",
+       {"-c", "import torch, sys; print('Python', sys.version.split()[0], 'PyTorch', torch.__version__)"},
+       "`trace`; ports from .pt archives need no Python"},
+      {"litert-python",
+       "runs written .tflite files by LiteRT",
+       {"-c", "import ai_edge_litert, importlib.metadata as m; print('ai-edge-litert', m.version('ai-edge-litert'))"},
+       "the LiteRT check of step 5"},
       {"ncc-tflite", "MediaTek compiler, .tflite to .dla", {"--version"}, "step 7 for mt8371, mt6899, mt6991"},
   };
   return list;
@@ -58,10 +64,20 @@ CommandResult doctor(const App& app) {
     const std::string path = tool_path(app, tool.name);
     const Finding f = probe(tool, path);
     std::string variable = "NPUPORT_";
-    for (const char* c = tool.name; *c; ++c) variable += std::isalnum(static_cast<unsigned char>(*c)) ? static_cast<char>(std::toupper(*c)) : '_';
-    o.json["tools"].push_back(Json{{"name", tool.name}, {"purpose", tool.purpose}, {"path", path}, {"state", f.state}, {"version", f.version}, {"variable", variable}, {"without_it", tool.without}});
-    o.text += fmt::format("{:<14} {:<16} {}\n", tool.name, f.state, f.version.empty() ? path : f.version + " at " + path);
-    if (f.state != "ok") o.text += fmt::format("    {}; off without it: {}\n    set --tool {}=PATH or {}=PATH\n", tool.purpose, tool.without, tool.name, variable);
+    for (const char* c = tool.name; *c; ++c)
+      variable += std::isalnum(static_cast<unsigned char>(*c)) ? static_cast<char>(std::toupper(*c)) : '_';
+    o.json["tools"].push_back(Json{{"name", tool.name},
+                                   {"purpose", tool.purpose},
+                                   {"path", path},
+                                   {"state", f.state},
+                                   {"version", f.version},
+                                   {"variable", variable},
+                                   {"without_it", tool.without}});
+    o.text +=
+        fmt::format("{:<14} {:<16} {}\n", tool.name, f.state, f.version.empty() ? path : f.version + " at " + path);
+    if (f.state != "ok")
+      o.text += fmt::format("    {}; off without it: {}\n    set --tool {}=PATH or {}=PATH\n", tool.purpose,
+                            tool.without, tool.name, variable);
   }
   return o;
 }

@@ -9,7 +9,8 @@ namespace npuport::app {
 namespace {
 
 Json facts_json(const std::string& file, const FileFacts& f) {
-  Json j{{"file", file}, {"format", f.format}, {"detail", f.detail}, {"bytes", f.file_bytes}, {"parameters", f.parameters}, {"parameter_bytes", f.parameter_bytes}};
+  Json j{{"file", file},          {"format", f.format},         {"detail", f.detail},
+         {"bytes", f.file_bytes}, {"parameters", f.parameters}, {"parameter_bytes", f.parameter_bytes}};
   j["inputs"] = Json::array();
   for (const InputSpec& i : f.inputs) {
     Json in{{"name", i.name}};
@@ -28,9 +29,14 @@ Json facts_json(const std::string& file, const FileFacts& f) {
 std::string facts_text(const std::string& file, const FileFacts& f) {
   std::string out = fmt::format("{}\n  format      {}\n", file, f.detail.empty() ? f.format : f.detail);
   out += fmt::format("  size        {} ({} bytes)\n", format_bytes(f.file_bytes), f.file_bytes);
-  if (f.parameters > 0) out += fmt::format("  parameters  {:.2f}M ({}), stored in {}\n", static_cast<double>(f.parameters) / 1e6, format_count(f.parameters), format_bytes(static_cast<uint64_t>(f.parameter_bytes)));
+  if (f.parameters > 0)
+    out += fmt::format("  parameters  {:.2f}M ({}), stored in {}\n", static_cast<double>(f.parameters) / 1e6,
+                       format_count(f.parameters), format_bytes(static_cast<uint64_t>(f.parameter_bytes)));
   for (const auto& [key, value] : f.properties) out += fmt::format("  {:<11} {}\n", key, value);
-  for (const InputSpec& i : f.inputs) out += fmt::format("  input       {}{}\n", i.name, i.type.known() ? ": " + std::string(long_name(i.type.dtype)) + " " + to_string(i.type.shape) : "");
+  for (const InputSpec& i : f.inputs)
+    out +=
+        fmt::format("  input       {}{}\n", i.name,
+                    i.type.known() ? ": " + std::string(long_name(i.type.dtype)) + " " + to_string(i.type.shape) : "");
   if (!f.operators.empty()) out += "  operators\n";
   for (const auto& [name, count] : f.operators) out += fmt::format("    {:>6}  {}\n", count, name);
   return out;

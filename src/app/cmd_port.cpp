@@ -15,7 +15,8 @@ namespace npuport::app {
 namespace {
 
 using Step = Result<PortStep> (*)(PortContext&);
-constexpr Step kSteps[] = {step_import, step_analyze, step_rewrite, step_model_gate, step_write, step_quantise, step_compile, step_debug};
+constexpr Step kSteps[] = {step_import, step_analyze,  step_rewrite, step_model_gate,
+                           step_write,  step_quantise, step_compile, step_debug};
 
 Result<Project> load_project(const PortArgs& args) {
   Project p;
@@ -56,8 +57,11 @@ int exit_code(const PortRun& run) {
 std::string last_line(const PortRun& run) {
   std::string open;
   for (const PortStep& s : run.steps)
-    if (s.verdict != Verdict::pass && s.id != "quantise") open += (open.empty() ? "" : "; ") + std::string(name(s.verdict)) + " " + s.id + (s.reason.empty() ? "" : ": " + s.reason);
-  return fmt::format("{}: {}{}\nreport: {}\n", run.project.name, name(run.verdict()), open.empty() ? "" : " (" + open + ")", run.path("report.html"));
+    if (s.verdict != Verdict::pass && s.id != "quantise")
+      open += (open.empty() ? "" : "; ") + std::string(name(s.verdict)) + " " + s.id +
+              (s.reason.empty() ? "" : ": " + s.reason);
+  return fmt::format("{}: {}{}\nreport: {}\n", run.project.name, name(run.verdict()),
+                     open.empty() ? "" : " (" + open + ")", run.path("report.html"));
 }
 
 Status run_steps(PortContext& c) {
@@ -84,12 +88,15 @@ CommandResult port(const App& app, const PortArgs& args) {
     NPU_TRY(make_folders(args.output));
     const std::string file = args.output + "/port.toml";
     std::error_code ec;
-    if (std::filesystem::exists(file, ec)) return Diag(diag::usage, "port.toml is there already", "remove it, or choose another -o").in_file(file);
+    if (std::filesystem::exists(file, ec))
+      return Diag(diag::usage, "port.toml is there already", "remove it, or choose another -o").in_file(file);
     NPU_TRY(write_file(file, to_toml(run.project, args.output)));
     return Outcome{0, Json{{"file", file}}, file + "\n"};
   }
   NPU_ASSIGN(run.target, load_target(run.project.target));
-  run.options = {args.strict, args.allow_approximate, args.assume_int32, args.float16, args.force, args.io_layout.empty() ? run.target.nhwc_io : args.io_layout == "nhwc"};
+  run.options = {args.strict,       args.allow_approximate,
+                 args.assume_int32, args.float16,
+                 args.force,        args.io_layout.empty() ? run.target.nhwc_io : args.io_layout == "nhwc"};
   run.out = args.output;
   NPU_ASSIGN(OutputFolder folder, OutputFolder::open(args.output));
   if (args.force) NPU_TRY(folder.drop_from(1));

@@ -19,7 +19,8 @@ Result<SampleFile> sample_from_inputs(const std::vector<std::string>& options) {
   s.path = "--input";
   for (const std::string& o : options) {
     const size_t eq = o.find('=');
-    if (eq == std::string::npos || eq == 0) return Diag(diag::usage, "--input " + o + ": no NAME=", "write NAME=FILE.npy");
+    if (eq == std::string::npos || eq == 0)
+      return Diag(diag::usage, "--input " + o + ": no NAME=", "write NAME=FILE.npy");
     NPU_ASSIGN(Tensor t, read_npy(o.substr(eq + 1)));
     s.arrays.emplace_back(o.substr(0, eq), std::move(t));
   }
@@ -28,7 +29,8 @@ Result<SampleFile> sample_from_inputs(const std::vector<std::string>& options) {
 
 Json profile_json(const std::vector<NodeTime>& times) {
   Json j = Json::array();
-  for (const NodeTime& t : times) j.push_back(Json{{"op", t.op}, {"kernel", t.kernel}, {"milliseconds", t.milliseconds}});
+  for (const NodeTime& t : times)
+    j.push_back(Json{{"op", t.op}, {"kernel", t.kernel}, {"milliseconds", t.milliseconds}});
   return j;
 }
 
@@ -45,14 +47,18 @@ std::string profile_text(const std::vector<NodeTime>& times) {
   std::vector<std::pair<std::string, std::pair<double, int>>> rows(sums.begin(), sums.end());
   std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.second.first > b.second.first; });
   std::string out = fmt::format("{:>10}  {:>5}  {:>6}  operator (kernel)\n", "ms", "share", "nodes");
-  for (const auto& [what, sum] : rows) out += fmt::format("{:>10.3f}  {:>4.0f}%  {:>6}  {}\n", sum.first, total > 0 ? 100 * sum.first / total : 0.0, sum.second, what);
+  for (const auto& [what, sum] : rows)
+    out += fmt::format("{:>10.3f}  {:>4.0f}%  {:>6}  {}\n", sum.first, total > 0 ? 100 * sum.first / total : 0.0,
+                       sum.second, what);
   return out;
 }
 
-void add_dumps(const std::vector<std::string>& wanted, const Graph& g, const Node& n, std::span<const Tensor> outputs, Arrays& dumped) {
+void add_dumps(const std::vector<std::string>& wanted, const Graph& g, const Node& n, std::span<const Tensor> outputs,
+               Arrays& dumped) {
   for (size_t i = 0; i < outputs.size(); ++i) {
     const std::string& name = g.value(n.outputs[i]).name;
-    const bool take = std::any_of(wanted.begin(), wanted.end(), [&](const std::string& w) { return w == "all" || w == name; });
+    const bool take =
+        std::any_of(wanted.begin(), wanted.end(), [&](const std::string& w) { return w == "all" || w == name; });
     if (take) dumped.emplace_back(name, outputs[i]);
   }
 }
@@ -69,14 +75,18 @@ CommandResult run_model(const App& app, const RunArgs& args) {
   if (!args.options.samples.empty()) {
     NPU_ASSIGN(samples, read_samples(args.options.samples));
   }
-  if (samples.empty()) return Diag(diag::usage, "nothing to run on", "give --samples FILE.npz or --input NAME=FILE.npy");
+  if (samples.empty())
+    return Diag(diag::usage, "nothing to run on", "give --samples FILE.npz or --input NAME=FILE.npy");
 
   Arrays dumped;
   ExecOptions exec;
   exec.threads = app.threads;
   exec.overrides = !args.reference;
   exec.profile = args.profile;
-  if (!args.dump.empty()) exec.observer = [&](NodeId, const Node& n, std::span<const Tensor> out) { add_dumps(args.dump, r.model().graph, n, out, dumped); };
+  if (!args.dump.empty())
+    exec.observer = [&](NodeId, const Node& n, std::span<const Tensor> out) {
+      add_dumps(args.dump, r.model().graph, n, out, dumped);
+    };
 
   Outcome o;
   o.json["samples"] = Json::array();
@@ -90,7 +100,8 @@ CommandResult run_model(const App& app, const RunArgs& args) {
     o.text += fmt::format("{}: {:.1f} ms\n", samples[i].path, ms);
     Arrays results;
     for (size_t k = 0; k < outputs.size(); ++k) {
-      entry["outputs"].push_back(Json{{"name", names[k]}, {"dtype", std::string(long_name(outputs[k].dtype))}, {"shape", outputs[k].shape}});
+      entry["outputs"].push_back(
+          Json{{"name", names[k]}, {"dtype", std::string(long_name(outputs[k].dtype))}, {"shape", outputs[k].shape}});
       o.text += fmt::format("  {}: {} {}\n", names[k], long_name(outputs[k].dtype), to_string(outputs[k].shape));
       results.emplace_back("out." + std::to_string(k), outputs[k]);
     }

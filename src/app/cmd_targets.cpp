@@ -15,9 +15,18 @@ Json target_json(const Target& t) {
   j["dtypes"] = t.dtypes;
   j["unlisted"] = t.unlisted_is_ok ? "ok" : "refuse";
   j["operators"] = Json::object();
-  for (const auto& [op, s] : t.operators) j["operators"][op] = Json{{"support", std::string(name(s.support))}, {"source", s.evidence.source}, {"confidence", std::string(name(s.evidence.confidence))}};
+  for (const auto& [op, s] : t.operators)
+    j["operators"][op] = Json{{"support", std::string(name(s.support))},
+                              {"source", s.evidence.source},
+                              {"confidence", std::string(name(s.evidence.confidence))}};
   j["rules"] = Json::array();
-  for (const Rule& r : t.rules) j["rules"].push_back(Json{{"id", r.id}, {"op", r.op}, {"require", r.require.text()}, {"why", r.why}, {"source", r.evidence.source}, {"confidence", std::string(name(r.evidence.confidence))}});
+  for (const Rule& r : t.rules)
+    j["rules"].push_back(Json{{"id", r.id},
+                              {"op", r.op},
+                              {"require", r.require.text()},
+                              {"why", r.why},
+                              {"source", r.evidence.source},
+                              {"confidence", std::string(name(r.evidence.confidence))}});
   j["compiler"] = Json{{"driver", t.compiler.driver}, {"options", t.compiler.options}};
   return j;
 }
@@ -39,8 +48,11 @@ std::string details(const Target& t) {
   for (const auto& [op, s] : t.operators) (s.support == Support::supported ? supported : refused) += " " + op;
   if (!supported.empty()) out += "  supported:" + supported + "\n";
   if (!refused.empty()) out += "  refused:  " + refused + "\n";
-  out += t.unlisted_is_ok ? "  any other operator: accepted\n" : "  any other operator: not on the list, needs a rewrite\n";
-  for (const Rule& r : t.rules) out += fmt::format("  rule {} ({}): {}\n      {}  [{}; {}]\n", r.id, r.op, r.why, r.require.text(), r.evidence.source, name(r.evidence.confidence));
+  out += t.unlisted_is_ok ? "  any other operator: accepted\n"
+                          : "  any other operator: not on the list, needs a rewrite\n";
+  for (const Rule& r : t.rules)
+    out += fmt::format("  rule {} ({}): {}\n      {}  [{}; {}]\n", r.id, r.op, r.why, r.require.text(),
+                       r.evidence.source, name(r.evidence.confidence));
   return out;
 }
 

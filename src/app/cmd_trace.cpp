@@ -10,7 +10,8 @@ CommandResult trace(const App& app, const TraceArgs& args) {
   std::vector<std::string> helper_args{"trace"};
   if (app.json) helper_args.push_back("--json");
   helper_args.insert(helper_args.end(), args.helper_args.begin(), args.helper_args.end());
-  NPU_ASSIGN(const ProcessResult r, run_helper(app, "python", helper_args, std::chrono::hours(6), /*forward_stderr=*/true));
+  NPU_ASSIGN(const ProcessResult r,
+             run_helper(app, "python", helper_args, std::chrono::hours(6), /*forward_stderr=*/true));
   Outcome o;
   o.exit_code = r.signal != 0 ? 4 : r.exit_code;
   o.text = r.out;

@@ -19,8 +19,8 @@ struct RunArgs {
   ModelOptions options;
   std::vector<std::string> inputs;  // --input NAME=FILE.npy
   bool profile = false;
-  bool reference = false;           // reference kernels only
-  std::vector<std::string> dump;    // value names to add to the output, or "all"
+  bool reference = false;         // reference kernels only
+  std::vector<std::string> dump;  // value names to add to the output, or "all"
 };
 CommandResult run_model(const App& app, const RunArgs& args);
 
@@ -70,8 +70,8 @@ struct PortArgs {
   std::string gate;
   std::string io_layout;  // empty = the target's default
   bool strict = false, allow_approximate = false, assume_int32 = false, float16 = false;
-  bool init = false;      // write port.toml only
-  bool force = false;     // ignore what earlier runs left
+  bool init = false;   // write port.toml only
+  bool force = false;  // ignore what earlier runs left
 };
 CommandResult port(const App& app, const PortArgs& args);
 

@@ -19,16 +19,19 @@ Result<std::string> helper_folder() {
     const fs::path folder = (binary / candidate).lexically_normal();
     if (fs::exists(folder / "npuport_torch" / "__main__.py", ec)) return folder.string();
   }
-  return Diag(diag::tool_missing, "the Python helper npuport_torch is not beside the binary", "set NPUPORT_HELPER to the folder that holds npuport_torch");
+  return Diag(diag::tool_missing, "the Python helper npuport_torch is not beside the binary",
+              "set NPUPORT_HELPER to the folder that holds npuport_torch");
 }
 
 }  // namespace
 
-Result<ProcessResult> run_helper(const App& app, const std::string& tool, const std::vector<std::string>& args, std::chrono::seconds timeout, bool forward_stderr) {
+Result<ProcessResult> run_helper(const App& app, const std::string& tool, const std::vector<std::string>& args,
+                                 std::chrono::seconds timeout, bool forward_stderr) {
   const std::string python = tool_path(app, tool);
   if (python.empty()) {
     std::string variable = tool == "python" ? "NPUPORT_PYTHON" : "NPUPORT_LITERT_PYTHON";
-    return Diag(diag::tool_missing, "no Python interpreter is configured for '" + tool + "'", "give --tool " + tool + "=PATH or set " + variable);
+    return Diag(diag::tool_missing, "no Python interpreter is configured for '" + tool + "'",
+                "give --tool " + tool + "=PATH or set " + variable);
   }
   NPU_ASSIGN(const std::string folder, helper_folder());
   ProcessOptions p;

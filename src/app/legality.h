@@ -16,7 +16,8 @@ FormatMapper format_mapper(const Target& target);
 class TargetLegality : public Legality {
  public:
   // Operators a person decided to `keep` (our names) are not reported.
-  explicit TargetLegality(const Target& target, std::set<std::string> keep = {}) : target_(target), format_(format_mapper(target)), keep_(std::move(keep)) {}
+  explicit TargetLegality(const Target& target, std::set<std::string> keep = {})
+      : target_(target), format_(format_mapper(target)), keep_(std::move(keep)) {}
   std::vector<Diag> check(const Graph& g, NodeId node) const override;
 
  private:

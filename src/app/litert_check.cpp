@@ -24,11 +24,16 @@ Status check_with_litert(PortContext& c, PartRun& p, const std::string& path, Po
     std::vector<std::pair<std::string, Tensor>> arrays;
     for (size_t i = 0; i < inputs.size(); ++i) arrays.emplace_back("in." + std::to_string(i), inputs[i]);
     NPU_TRY(write_npz(work + "/in.npz", arrays));
-    NPU_ASSIGN(const ProcessResult r, run_helper(c.run.app, "litert-python", {"litert", path, "--inputs", work + "/in.npz", "-o", work + "/out.npz"}, std::chrono::seconds(600), false));
+    NPU_ASSIGN(
+        const ProcessResult r,
+        run_helper(c.run.app, "litert-python", {"litert", path, "--inputs", work + "/in.npz", "-o", work + "/out.npz"},
+                   std::chrono::seconds(600), false));
     Proof proof{p.spec->name, "LiteRT = rewritten", sample.name, "general", {}, false};
     if (!r.ok()) {
       proof.result.verdict = Verdict::unverified;
-      proof.result.reason = "LiteRT did not run the file (" + describe(r) + "): " + std::string(trim(std::string_view(r.err).substr(r.err.size() > 400 ? r.err.size() - 400 : 0)));
+      proof.result.reason =
+          "LiteRT did not run the file (" + describe(r) +
+          "): " + std::string(trim(std::string_view(r.err).substr(r.err.size() > 400 ? r.err.size() - 400 : 0)));
     } else {
       NPU_ASSIGN(const auto out, read_npz(work + "/out.npz"));
       std::vector<Tensor> got;

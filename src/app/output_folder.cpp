@@ -29,7 +29,8 @@ bool inside(const std::string& relative) {
 
 }  // namespace
 
-OutputFolder::OutputFolder(OutputFolder&& other) noexcept : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)), steps_(std::move(other.steps_)) {}
+OutputFolder::OutputFolder(OutputFolder&& other) noexcept
+    : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)), steps_(std::move(other.steps_)) {}
 
 OutputFolder::~OutputFolder() {
   if (lock_ >= 0) ::close(lock_);
@@ -40,8 +41,12 @@ Result<OutputFolder> OutputFolder::open(const std::string& path) {
   f.path_ = path;
   NPU_TRY(make_folders(path + "/.npuport"));
   f.lock_ = ::open((path + "/" + kLock).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (f.lock_ < 0) return Diag(diag::not_writable, std::string("cannot open the lock file: ") + std::strerror(errno)).in_file(path + "/" + kLock);
-  if (::flock(f.lock_, LOCK_EX | LOCK_NB) != 0) return Diag(diag::locked, "another npuport run is writing to this folder", "wait for it, or choose another -o").in_file(path);
+  if (f.lock_ < 0)
+    return Diag(diag::not_writable, std::string("cannot open the lock file: ") + std::strerror(errno))
+        .in_file(path + "/" + kLock);
+  if (::flock(f.lock_, LOCK_EX | LOCK_NB) != 0)
+    return Diag(diag::locked, "another npuport run is writing to this folder", "wait for it, or choose another -o")
+        .in_file(path);
 
   std::error_code ec;
   if (!fs::exists(path + "/" + kState, ec)) return f;
@@ -50,7 +55,9 @@ Result<OutputFolder> OutputFolder::open(const std::string& path) {
   // A damaged or foreign state only means that everything is done again.
   if (!state || !state->is_object() || !state->contains("version")) return f;
   if ((*state)["version"].is_number_integer() && (*state)["version"].get<int>() > kStateVersion)
-    return Diag(diag::newer_version, "the output folder was written by a newer npuport", "choose another -o, or remove the folder").in_file(path);
+    return Diag(diag::newer_version, "the output folder was written by a newer npuport",
+                "choose another -o, or remove the folder")
+        .in_file(path);
   try {
     for (const auto& [id, s] : (*state).at("steps").items()) {
       auto step = std::make_shared<Step>();
@@ -77,7 +84,8 @@ const Json* OutputFolder::reusable(const std::string& id, const std::string& key
   return &it->second->result;
 }
 
-Status OutputFolder::record(const std::string& id, int number, const std::string& key, Json result, const std::vector<std::string>& artefacts) {
+Status OutputFolder::record(const std::string& id, int number, const std::string& key, Json result,
+                            const std::vector<std::string>& artefacts) {
   auto step = std::make_shared<Step>();
   step->number = number;
   step->key = key;
@@ -106,7 +114,8 @@ Status OutputFolder::drop_from(int number) {
 
 Status OutputFolder::save() {
   Json j{{"version", kStateVersion}, {"steps", Json::object()}};
-  for (const auto& [id, s] : steps_) j["steps"][id] = Json{{"number", s->number}, {"key", s->key}, {"result", s->result}, {"artefacts", s->artefacts}};
+  for (const auto& [id, s] : steps_)
+    j["steps"][id] = Json{{"number", s->number}, {"key", s->key}, {"result", s->result}, {"artefacts", s->artefacts}};
   return write_file(file(kState), dump_json(j));
 }
 

@@ -1,9 +1,10 @@
-// The output folder of a port: lock, state by hash, artefacts. Everything is written aside and renamed; a step that runs
-// again first removes what it and later steps left.
+// The output folder of a port: lock, state by hash, artefacts. Everything is written aside and renamed; a step that
+// runs again first removes what it and later steps left.
 #pragma once
 
 #include <map>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -26,7 +27,8 @@ class OutputFolder {
   // What step `id` recorded, if its key is still `key` and all its artefacts are unchanged; null otherwise.
   const Json* reusable(const std::string& id, const std::string& key) const;
   // Records a finished step; `artefacts` are relative paths that exist now.
-  Status record(const std::string& id, int number, const std::string& key, Json result, const std::vector<std::string>& artefacts);
+  Status record(const std::string& id, int number, const std::string& key, Json result,
+                const std::vector<std::string>& artefacts);
   // Removes the artefacts and records of step `number` and all later ones; files outside the records are never touched.
   Status drop_from(int number);
 

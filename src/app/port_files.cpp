@@ -28,7 +28,13 @@ Status write_table(PortContext& c, PartRun& p, HostStep& step, PortStep& s) {
   NPU_ASSIGN(step.sha256, sha256_file(c.run.path(relative)));
   s.files.push_back(relative);
   const std::string info_name = stem == "token_embedding" ? "embedding_info.json" : stem + "_info.json";
-  const Json info{{"version", 1}, {"vocab_size", step.table->shape[0]}, {"width", step.table->shape[1]}, {"dtype", std::string(long_name(step.table->dtype))}, {"file", step.file}, {"sha256", step.sha256}, {"part", p.spec->name}};
+  const Json info{{"version", 1},
+                  {"vocab_size", step.table->shape[0]},
+                  {"width", step.table->shape[1]},
+                  {"dtype", std::string(long_name(step.table->dtype))},
+                  {"file", step.file},
+                  {"sha256", step.sha256},
+                  {"part", p.spec->name}};
   NPU_TRY(write_file(c.run.path("models/" + info_name), dump_json(info)));
   s.files.push_back("models/" + info_name);
   return {};
@@ -47,7 +53,10 @@ Json ports_json(const std::vector<IoBinding>& bindings, const Graph& g, const st
   Json out = Json::array();
   for (size_t i = 0; i < values.size(); ++i) {
     const Value& v = g.value(values[i]);
-    Json j{{"name", v.name}, {"dtype", std::string(long_name(v.type.dtype))}, {"shape", v.type.shape}, {"carries", bindings[i].name}};
+    Json j{{"name", v.name},
+           {"dtype", std::string(long_name(v.type.dtype))},
+           {"shape", v.type.shape},
+           {"carries", bindings[i].name}};
     j["layout"] = bindings[i].permutation.empty() ? "as in the model" : "permuted";
     if (!bindings[i].permutation.empty()) j["permutation"] = bindings[i].permutation;
     out.push_back(std::move(j));
@@ -59,7 +68,12 @@ Json gates_json(const PortRun& run, const PortStep& write_step, const std::strin
   Json out = Json::array();
   const auto add = [&](const PortStep& s) {
     for (const Proof& p : s.proofs)
-      if (p.part == part || p.part.empty()) out.push_back(Json{{"step", s.id}, {"what", p.what}, {"sample", p.sample}, {"gate", p.gate}, {"verdict", std::string(name(p.result.verdict))}});
+      if (p.part == part || p.part.empty())
+        out.push_back(Json{{"step", s.id},
+                           {"what", p.what},
+                           {"sample", p.sample},
+                           {"gate", p.gate},
+                           {"verdict", std::string(name(p.result.verdict))}});
   };
   for (const PortStep& s : run.steps) add(s);
   add(write_step);
@@ -96,12 +110,19 @@ Status write_host_files(PortContext& c, PartRun& p, PortStep& s) {
 
 Status write_metadata(PortContext& c, PortStep& s) {
   const PortRun& run = c.run;
-  Json j{{"version", 1}, {"name", run.project.name}, {"tool", "npuport " + version()}, {"target", Json{{"name", run.target.name}, {"identity", run.target.identity}}}, {"parts", Json::array()}, {"links", Json::array()}};
+  Json j{{"version", 1},
+         {"name", run.project.name},
+         {"tool", "npuport " + version()},
+         {"target", Json{{"name", run.target.name}, {"identity", run.target.identity}}},
+         {"parts", Json::array()},
+         {"links", Json::array()}};
   for (PartRun& p : c.run.parts) {
     NPU_ASSIGN(Json part, part_json(c, p, s));
     j["parts"].push_back(std::move(part));
   }
-  for (const ProjectLink& l : run.project.links) j["links"].push_back(Json{{"from", l.from_part + ".out." + std::to_string(l.from_output)}, {"to", l.to_part + "." + l.to_input}});
+  for (const ProjectLink& l : run.project.links)
+    j["links"].push_back(
+        Json{{"from", l.from_part + ".out." + std::to_string(l.from_output)}, {"to", l.to_part + "." + l.to_input}});
   if (!run.project.task.kind.empty()) {
     j["task"] = Json{{"kind", run.project.task.kind}};
     if (!run.project.task.decode.empty()) {

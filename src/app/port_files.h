@@ -5,7 +5,8 @@
 
 namespace npuport::app {
 
-// Saves every host step's table (.npy) or graph (.tflite) under models/ and enters file name and hash into the contract.
+// Saves every host step's table (.npy) or graph (.tflite) under models/ and enters file name and hash into the
+// contract.
 Status write_host_files(PortContext& c, PartRun& p, PortStep& s);
 
 // models/{name}_metadata.json: parts with files, hashes, shapes, dtypes, layouts, host steps, gates; the runtime starts

@@ -12,7 +12,8 @@ namespace npuport::app {
 namespace {
 
 std::string gate_text(const Gate& g) {
-  return fmt::format("{} {} {} {} {} {} {} {}", static_cast<int>(g.kind), g.max_diff, g.relative, g.psnr, g.mse, g.peak.value_or(-1), g.iou, g.threshold);
+  return fmt::format("{} {} {} {} {} {} {} {}", static_cast<int>(g.kind), g.max_diff, g.relative, g.psnr, g.mse,
+                     g.peak.value_or(-1), g.iou, g.threshold);
 }
 
 void add_samples(StepKey& key, const std::vector<std::string>& patterns) {
@@ -69,29 +70,50 @@ std::string task_key(const PortContext& c) {
   const ProjectTask& t = c.run.project.task;
   key.add(rewrite_key(c)).add(t.kind).add(gate_text(t.gate));
   if (!t.decode.empty()) key.add_file(t.decode);
-  for (const ProjectLink& l : c.run.project.links) key.add(fmt::format("{} {} {} {}", l.from_part, l.from_output, l.to_part, l.to_input));
+  for (const ProjectLink& l : c.run.project.links)
+    key.add(fmt::format("{} {} {} {}", l.from_part, l.from_output, l.to_part, l.to_input));
   add_samples(key, t.samples);
   return key.hex();
 }
 
 Json step_to_json(const PortStep& s) {
-  Json j{{"verdict", std::string(name(s.verdict))}, {"reason", s.reason}, {"details", s.details}, {"files", s.files}, {"proofs", Json::array()}};
+  Json j{{"verdict", std::string(name(s.verdict))},
+         {"reason", s.reason},
+         {"details", s.details},
+         {"files", s.files},
+         {"proofs", Json::array()}};
   for (const Proof& p : s.proofs)
-    j["proofs"].push_back(Json{{"part", p.part}, {"what", p.what}, {"sample", p.sample}, {"gate", p.gate}, {"verdict", std::string(name(p.result.verdict))}, {"reason", p.result.reason},
-                               {"max_diff", p.result.max_diff}, {"relative", p.result.relative}, {"psnr", p.result.psnr}, {"mse", p.result.mse}, {"iou", p.result.iou}});
+    j["proofs"].push_back(Json{{"part", p.part},
+                               {"what", p.what},
+                               {"sample", p.sample},
+                               {"gate", p.gate},
+                               {"verdict", std::string(name(p.result.verdict))},
+                               {"reason", p.result.reason},
+                               {"max_diff", p.result.max_diff},
+                               {"relative", p.result.relative},
+                               {"psnr", p.result.psnr},
+                               {"mse", p.result.mse},
+                               {"iou", p.result.iou}});
   return j;
 }
 
 Status step_from_json(const Json& j, PortStep& s) {
   try {
     // JSON has no infinity: a PSNR of equal pictures comes back as null.
-    const auto real = [](const Json& v) { return v.is_number() ? v.get<double>() : std::numeric_limits<double>::infinity(); };
+    const auto real = [](const Json& v) {
+      return v.is_number() ? v.get<double>() : std::numeric_limits<double>::infinity();
+    };
     s.verdict = parse_verdict(j.at("verdict").get<std::string>());
     s.reason = j.at("reason").get<std::string>();
     s.details = j.at("details");
     s.files = j.at("files").get<std::vector<std::string>>();
     for (const Json& p : j.at("proofs")) {
-      Proof proof{p.at("part").get<std::string>(), p.at("what").get<std::string>(), p.at("sample").get<std::string>(), p.at("gate").get<std::string>(), {}, true};
+      Proof proof{p.at("part").get<std::string>(),
+                  p.at("what").get<std::string>(),
+                  p.at("sample").get<std::string>(),
+                  p.at("gate").get<std::string>(),
+                  {},
+                  true};
       proof.result.verdict = parse_verdict(p.at("verdict").get<std::string>());
       proof.result.reason = p.at("reason").get<std::string>();
       proof.result.max_diff = real(p.at("max_diff"));

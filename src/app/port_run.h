@@ -19,30 +19,30 @@ namespace npuport::app {
 struct Proof {
   std::string part, what;  // "imported = baseline", "rewritten = imported", "LiteRT = rewritten"
   std::string sample;
-  std::string gate;        // "general", "image", "text" …
+  std::string gate;  // "general", "image", "text" …
   Comparison result;
-  bool reused = false;     // taken from an earlier run whose inputs are the same
+  bool reused = false;  // taken from an earlier run whose inputs are the same
 };
 
 struct PortStep {
   int number = 0;
   std::string id, title;
   Verdict verdict = Verdict::skip;
-  std::string reason;               // for SKIP, UNVERIFIED and FAIL
+  std::string reason;  // for SKIP, UNVERIFIED and FAIL
   double seconds = 0;
   bool reused = false;
   std::vector<Proof> proofs;
-  std::vector<std::string> files;   // artefacts, relative to the output folder
-  std::vector<Diag> problems;       // findings, warnings, with their cures as hints
-  Json details;                     // step-specific figures
+  std::vector<std::string> files;  // artefacts, relative to the output folder
+  std::vector<Diag> problems;      // findings, warnings, with their cures as hints
+  Json details;                    // step-specific figures
 };
 
 // One sample of a part, bound to its inputs.
 struct BoundSample {
-  std::string name;                 // file stem
+  std::string name;  // file stem
   std::vector<Tensor> inputs;
-  std::vector<Tensor> baseline;     // PyTorch's outputs; empty when the file has none
-  std::vector<Tensor> imported;     // the imported graph's outputs
+  std::vector<Tensor> baseline;  // PyTorch's outputs; empty when the file has none
+  std::vector<Tensor> imported;  // the imported graph's outputs
 };
 
 struct PartRun {
@@ -70,12 +70,12 @@ struct PortRun {
   Project project;
   Target target;
   PortOptions options;
-  std::string out;                   // output folder
+  std::string out;  // output folder
   std::vector<PartRun> parts;
   std::vector<PortStep> steps;
-  Json task_results;                 // per sample: expected and got
+  Json task_results;  // per sample: expected and got
 
-  Verdict verdict() const;           // worst of all steps
+  Verdict verdict() const;  // worst of all steps
   std::string path(const std::string& relative) const { return out + "/" + relative; }
 };
 

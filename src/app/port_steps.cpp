@@ -36,7 +36,8 @@ void conclude(PortStep& s) {
   for (const Proof& p : s.proofs) {
     if (worst(s.verdict, p.result.verdict) == s.verdict) continue;
     s.verdict = p.result.verdict;
-    s.reason = fmt::format("{}{}{}: {}", p.part, p.sample.empty() ? "" : " " + p.sample, p.what.empty() ? "" : " (" + p.what + ")", p.result.reason);
+    s.reason = fmt::format("{}{}{}: {}", p.part, p.sample.empty() ? "" : " " + p.sample,
+                           p.what.empty() ? "" : " (" + p.what + ")", p.result.reason);
   }
 }
 
@@ -51,7 +52,10 @@ std::string shape_tag(const PartRun& p) {
 Status import_part(PortContext& c, PartRun& p) {
   NPU_ASSIGN(p.model_hash, sha256_file(p.spec->model));
   NPU_ASSIGN(const Frontend* frontend, frontend_for(p.spec->model));
-  if (!frontend->import) return Diag(diag::unknown_format, "a file of type " + std::string(frontend->format) + " cannot be ported as it is", "trace it first: `npuport trace`").in_file(p.spec->model);
+  if (!frontend->import)
+    return Diag(diag::unknown_format, "a file of type " + std::string(frontend->format) + " cannot be ported as it is",
+                "trace it first: `npuport trace`")
+        .in_file(p.spec->model);
   NPU_ASSIGN(const std::vector<SampleFile> samples, read_samples(p.spec->samples));
   ImportOptions options;
   options.inputs = p.spec->inputs;
@@ -67,7 +71,8 @@ Status import_part(PortContext& c, PartRun& p) {
   p.imported.graph.name = c.run.project.name + "_" + p.spec->name;
   p.operators_imported = p.imported.graph.node_count();
   p.inputs.clear();
-  for (const ValueId v : p.imported.graph.inputs()) p.inputs.push_back({p.imported.graph.value(v).name, p.imported.graph.type(v)});
+  for (const ValueId v : p.imported.graph.inputs())
+    p.inputs.push_back({p.imported.graph.value(v).name, p.imported.graph.type(v)});
   p.shape_tag = shape_tag(p);
   for (const SampleFile& s : samples) {
     BoundSample b;
@@ -86,7 +91,8 @@ Status prove_import(PortContext& c, PartRun& p, PortStep& s) {
   NPU_ASSIGN(Executor executor, Executor::create(p.imported.graph, exec));
   for (BoundSample& sample : p.samples) {
     NPU_ASSIGN(sample.imported, executor.run(sample.inputs));
-    Proof proof{p.spec->name, "imported = PyTorch", sample.name, kGateNames[static_cast<size_t>(p.spec->gate.kind)], {}, false};
+    Proof proof{p.spec->name, "imported = PyTorch", sample.name, kGateNames[static_cast<size_t>(p.spec->gate.kind)], {},
+                false};
     if (sample.baseline.empty()) {
       proof.result.verdict = Verdict::unverified;
       proof.result.reason = "the sample holds no baseline outputs (out.0, …)";
@@ -117,8 +123,10 @@ std::string file_or_empty(const std::string& path) {
 
 Status load_decisions(PortContext& c) {
   const std::string generated = ".npuport/generated/";
-  NPU_ASSIGN(c.decisions, read_decisions(file_or_empty(c.run.path(kAnalysisMd)), file_or_empty(c.run.path(generated + kAnalysisMd)), file_or_empty(c.run.path(kAnalysisJson)),
-                                         file_or_empty(c.run.path(generated + kAnalysisJson))));
+  NPU_ASSIGN(
+      c.decisions,
+      read_decisions(file_or_empty(c.run.path(kAnalysisMd)), file_or_empty(c.run.path(generated + kAnalysisMd)),
+                     file_or_empty(c.run.path(kAnalysisJson)), file_or_empty(c.run.path(generated + kAnalysisJson))));
   return {};
 }
 
@@ -160,7 +168,8 @@ std::string impossible_list(const PortRun& run) {
   std::vector<std::string> list;
   for (const PartRun& p : run.parts)
     for (const AnalysisEntry& e : p.analysis.entries)
-      if (e.status == "impossible" && e.decision != "keep") list.push_back(fmt::format("{} {} ×{}: {}", p.spec->name, e.op, e.count, e.reason));
+      if (e.status == "impossible" && e.decision != "keep")
+        list.push_back(fmt::format("{} {} ×{}: {}", p.spec->name, e.op, e.count, e.reason));
   return join(list, "; ");
 }
 
@@ -171,7 +180,12 @@ Status prove_rewrite(PortContext& c, PartRun& p, PortStep& s) {
   p.rewritten_executor = std::make_shared<Executor>(std::move(executor));
   for (const BoundSample& sample : p.samples) {
     NPU_ASSIGN(const std::vector<Tensor> got, run_part(p, sample.inputs));
-    Proof proof{p.spec->name, "rewritten + host steps = imported", sample.name, kGateNames[static_cast<size_t>(p.spec->gate.kind)], compare_all(got, sample.imported, p.spec->gate), false};
+    Proof proof{p.spec->name,
+                "rewritten + host steps = imported",
+                sample.name,
+                kGateNames[static_cast<size_t>(p.spec->gate.kind)],
+                compare_all(got, sample.imported, p.spec->gate),
+                false};
     s.proofs.push_back(std::move(proof));
   }
   return {};
@@ -193,7 +207,8 @@ Result<PortStep> step_import(PortContext& c) {
     }
   if (!s.reason.empty()) return s;
   for (PartRun& p : c.run.parts) NPU_TRY(prove_import(c, p, s));
-  for (const PartRun& p : c.run.parts) s.details[p.spec->name] = Json{{"operators", p.operators_imported}, {"sha256", p.model_hash}};
+  for (const PartRun& p : c.run.parts)
+    s.details[p.spec->name] = Json{{"operators", p.operators_imported}, {"sha256", p.model_hash}};
   conclude(s);
   NPU_TRY(remember(c, import_key(c.run), s));
   return s;
@@ -218,7 +233,8 @@ Result<PortStep> step_analyze(PortContext& c) {
   const std::string impossible = impossible_list(c.run);
   s.verdict = impossible.empty() ? Verdict::pass : Verdict::fail;
   if (!impossible.empty()) s.reason = "no rewrite for: " + impossible;
-  for (const PartRun& p : c.run.parts) s.details[p.spec->name] = Json{{"feasible", p.analysis.feasible()}, {"macs", p.analysis.macs}};
+  for (const PartRun& p : c.run.parts)
+    s.details[p.spec->name] = Json{{"feasible", p.analysis.feasible()}, {"macs", p.analysis.macs}};
   return s;
 }
 
@@ -226,7 +242,10 @@ Result<PortStep> step_rewrite(PortContext& c) {
   PortStep s = make_step(3, "rewrite", "rewrite");
   for (PartRun& p : c.run.parts) NPU_TRY(prove_rewrite(c, p, s));
   conclude(s);
-  for (const PartRun& p : c.run.parts) s.details[p.spec->name] = Json{{"operators_before", p.operators_imported}, {"operators_after", p.rewritten.node_count()}, {"changes", p.ledger.size()}};
+  for (const PartRun& p : c.run.parts)
+    s.details[p.spec->name] = Json{{"operators_before", p.operators_imported},
+                                   {"operators_after", p.rewritten.node_count()},
+                                   {"changes", p.ledger.size()}};
   NPU_TRY(remember(c, rewrite_key(c), s));
   return s;
 }
@@ -243,7 +262,8 @@ Result<PortStep> step_model_gate(PortContext& c) {
     c.run.task_results = s.details.is_object() && s.details.contains("results") ? s.details["results"] : Json::array();
     return s;
   }
-  const PartRunner runner = [&](const std::string& part, std::span<const Tensor> inputs) -> Result<std::vector<Tensor>> {
+  const PartRunner runner = [&](const std::string& part,
+                                std::span<const Tensor> inputs) -> Result<std::vector<Tensor>> {
     for (PartRun& p : c.run.parts)
       if (p.spec->name == part) return run_part(p, inputs);
     return Diag(diag::internal, "no part " + part);

@@ -13,8 +13,8 @@ struct PortContext {
   Decisions decisions;
 };
 
-// A step's name in the state is its id; its key is a hash over everything it depends on. An error is an abort (bad input,
-// disk full); an honest "no" is a step with verdict FAIL.
+// A step's name in the state is its id; its key is a hash over everything it depends on. An error is an abort (bad
+// input, disk full); an honest "no" is a step with verdict FAIL.
 Result<PortStep> step_import(PortContext& c);
 Result<PortStep> step_analyze(PortContext& c);
 Result<PortStep> step_rewrite(PortContext& c);

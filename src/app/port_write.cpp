@@ -34,7 +34,8 @@ Status prove_written(PortContext& c, PartRun& p, const std::string& path, PortSt
     NPU_ASSIGN(const std::vector<Tensor> expected, p.rewritten_executor->run(file_inputs));
     NPU_ASSIGN(const std::vector<Tensor> got, executor.run(file_inputs));
     Gate gate = p.spec->gate;
-    s.proofs.push_back({p.spec->name, "file read back = rewritten", sample.name, "general", compare_all(got, expected, gate), false});
+    s.proofs.push_back(
+        {p.spec->name, "file read back = rewritten", sample.name, "general", compare_all(got, expected, gate), false});
   }
   return check_with_litert(c, p, path, s);
 }
@@ -59,7 +60,8 @@ Status write_part(PortContext& c, PartRun& p, PortStep& s) {
 }
 
 // The exact compiler command; `tool` is its path or bare name.
-std::vector<std::string> compile_command(const Target& t, const std::string& tool, const std::string& input, const std::string& output) {
+std::vector<std::string> compile_command(const Target& t, const std::string& tool, const std::string& input,
+                                         const std::string& output) {
   std::vector<std::string> argv{tool, input};
   const auto id = [&](const char* key) { return t.identity.contains(key) ? t.identity.at(key) : std::string(); };
   argv.push_back("--arch=" + id("arch"));
@@ -112,7 +114,8 @@ Result<PortStep> step_write(PortContext& c) {
       p.file_name = fmt::format("models/{}_{}_{}.tflite", p.spec->name, c.run.project.name, p.shape_tag);
       p.operators_written = 0;
       if (s.details.is_object() && s.details.contains(p.spec->name))
-        for (const auto& [op, count] : s.details[p.spec->name]["operators"].items()) p.operators_written += count.get<size_t>();
+        for (const auto& [op, count] : s.details[p.spec->name]["operators"].items())
+          p.operators_written += count.get<size_t>();
     }
     return s;
   }
@@ -142,9 +145,12 @@ Result<PortStep> step_compile(PortContext& c) {
   const std::string& tool = c.run.target.compiler.driver;
   const std::string path = tool_path(c.run.app, tool);
   s.reason = path.empty() ? "DLA not built: " + tool + " not found" : "DLA not built: run scripts/compile.sh";
-  std::string script = "#!/bin/sh\n# The vendor commands of this port. Set NCC_TFLITE to the compiler of your SDK (host/bin/ncc-tflite).\nset -eu\ncd \"$(dirname \"$0\")/..\"\n";
+  std::string script =
+      "#!/bin/sh\n# The vendor commands of this port. Set NCC_TFLITE to the compiler of your SDK "
+      "(host/bin/ncc-tflite).\nset -eu\ncd \"$(dirname \"$0\")/..\"\n";
   for (const PartRun& p : c.run.parts) {
-    const std::vector<std::string> argv = compile_command(c.run.target, path.empty() ? tool : path, p.file_name, compiled_name(c.run, p));
+    const std::vector<std::string> argv =
+        compile_command(c.run.target, path.empty() ? tool : path, p.file_name, compiled_name(c.run, p));
     const std::string line = shell_quote(argv);
     s.details["commands"].push_back(line);
     std::vector<std::string> rest(argv.begin() + 1, argv.end());
@@ -154,7 +160,8 @@ Result<PortStep> step_compile(PortContext& c) {
   NPU_TRY(make_folders(c.run.path("scripts")));
   NPU_TRY(write_file(c.run.path("scripts/compile.sh"), script));
   std::error_code ec;
-  fs::permissions(c.run.path("scripts/compile.sh"), fs::perms::owner_exec | fs::perms::group_exec | fs::perms::others_exec, fs::perm_options::add, ec);
+  fs::permissions(c.run.path("scripts/compile.sh"),
+                  fs::perms::owner_exec | fs::perms::group_exec | fs::perms::others_exec, fs::perm_options::add, ec);
   s.files.push_back("scripts/compile.sh");
   NPU_TRY(c.folder.record(s.id, s.number, "script", Json::object(), s.files));
   return s;
@@ -173,9 +180,12 @@ Result<PortStep> step_debug(PortContext& c) {
     if (p.samples.empty()) continue;
     const BoundSample& sample = p.samples.front();
     NPU_ASSIGN(const std::vector<Tensor> outputs, run_part(p, sample.inputs));
-    for (size_t i = 0; i < sample.inputs.size(); ++i) NPU_TRY(save(c, s, "test/outputs/debug/" + debug_name(c.run, p, true, i) + ".npy", sample.inputs[i]));
-    for (size_t i = 0; i < outputs.size(); ++i) NPU_TRY(save(c, s, "test/outputs/debug/" + debug_name(c.run, p, false, i) + ".npy", outputs[i]));
-    for (size_t i = 0; i < sample.baseline.size(); ++i) NPU_TRY(save(c, s, "test/outputs/baseline/" + debug_name(c.run, p, false, i) + ".npy", sample.baseline[i]));
+    for (size_t i = 0; i < sample.inputs.size(); ++i)
+      NPU_TRY(save(c, s, "test/outputs/debug/" + debug_name(c.run, p, true, i) + ".npy", sample.inputs[i]));
+    for (size_t i = 0; i < outputs.size(); ++i)
+      NPU_TRY(save(c, s, "test/outputs/debug/" + debug_name(c.run, p, false, i) + ".npy", outputs[i]));
+    for (size_t i = 0; i < sample.baseline.size(); ++i)
+      NPU_TRY(save(c, s, "test/outputs/baseline/" + debug_name(c.run, p, false, i) + ".npy", sample.baseline[i]));
   }
   s.verdict = s.proofs.empty() ? Verdict::skip : Verdict::pass;
   if (s.proofs.empty()) s.reason = "no samples were given";

@@ -36,7 +36,9 @@ class ProjectReader : private TomlReader {
   }
 
  private:
-  std::string resolve(const std::string& path) const { return path.empty() || fs::path(path).is_absolute() ? path : (folder_ / path).lexically_normal().string(); }
+  std::string resolve(const std::string& path) const {
+    return path.empty() || fs::path(path).is_absolute() ? path : (folder_ / path).lexically_normal().string();
+  }
 
   std::vector<std::string> resolve_all(std::vector<std::string> paths) const {
     for (std::string& p : paths) p = resolve(p);
@@ -67,8 +69,11 @@ class ProjectReader : private TomlReader {
     if (const Status s = check_shape(spec.type.shape); !s) fail(t.get("shape"), diag::dynamic_shape, s.error().message);
     const std::vector<int64_t> range = integers(t, "range");
     if (t.contains("range")) {
-      if (range.size() != 2 || range[0] > range[1]) fail(t.get("range"), diag::syntax, "range must be [low, high]");
-      else part.ranges[spec.name] = {static_cast<double>(range[0]), static_cast<double>(range[1]), is_integer(spec.type.dtype)};
+      if (range.size() != 2 || range[0] > range[1])
+        fail(t.get("range"), diag::syntax, "range must be [low, high]");
+      else
+        part.ranges[spec.name] = {static_cast<double>(range[0]), static_cast<double>(range[1]),
+                                  is_integer(spec.type.dtype)};
     }
     part.inputs.push_back(std::move(spec));
   }
@@ -98,7 +103,8 @@ class ProjectReader : private TomlReader {
     const size_t dot = to.find('.');
     const std::string number = out == std::string::npos ? "" : from.substr(out + 5);
     const auto [end, ec] = std::from_chars(number.data(), number.data() + number.size(), l.from_output);
-    if (number.empty() || ec != std::errc() || end != number.data() + number.size()) return fail(t.get("from"), diag::syntax, "a link starts at PART.out.N");
+    if (number.empty() || ec != std::errc() || end != number.data() + number.size())
+      return fail(t.get("from"), diag::syntax, "a link starts at PART.out.N");
     if (dot == std::string::npos) return fail(t.get("to"), diag::syntax, "a link ends at PART.INPUT");
     l.from_part = from.substr(0, out);
     l.to_part = to.substr(0, dot);
@@ -111,7 +117,8 @@ class ProjectReader : private TomlReader {
   void task(const toml::table& t) {
     allow(t, "[task]", {"kind", "samples", "decode", "gate"});
     p_.task.kind = text(t, "kind", true);
-    if (p_.task.kind != "asr" && p_.task.kind != "sr" && p_.task.kind != "general") fail(t.get("kind"), diag::syntax, "task kind must be asr, sr or general");
+    if (p_.task.kind != "asr" && p_.task.kind != "sr" && p_.task.kind != "general")
+      fail(t.get("kind"), diag::syntax, "task kind must be asr, sr or general");
     p_.task.samples = resolve_all(texts(t, "samples"));
     p_.task.decode = resolve(text(t, "decode", p_.task.kind == "asr"));
     p_.task.gate = gate(t);
@@ -119,11 +126,14 @@ class ProjectReader : private TomlReader {
 
   void check_names(const toml::table& root) {
     for (size_t i = 0; i < p_.parts.size(); ++i) {
-      if (p_.parts[i].name != safe_file_name(p_.parts[i].name)) fail(&root, diag::syntax, "part name '" + p_.parts[i].name + "' may hold A-Z a-z 0-9 . _ - only");
+      if (p_.parts[i].name != safe_file_name(p_.parts[i].name))
+        fail(&root, diag::syntax, "part name '" + p_.parts[i].name + "' may hold A-Z a-z 0-9 . _ - only");
       for (size_t k = 0; k < i; ++k)
-        if (p_.parts[k].name == p_.parts[i].name) fail(&root, diag::syntax, "two parts named '" + p_.parts[i].name + "'");
+        if (p_.parts[k].name == p_.parts[i].name)
+          fail(&root, diag::syntax, "two parts named '" + p_.parts[i].name + "'");
     }
-    if (p_.name != safe_file_name(p_.name)) fail(root.get("name"), diag::syntax, "the name may hold A-Z a-z 0-9 . _ - only");
+    if (p_.name != safe_file_name(p_.name))
+      fail(root.get("name"), diag::syntax, "the name may hold A-Z a-z 0-9 . _ - only");
   }
 
   fs::path folder_;
@@ -225,13 +235,16 @@ std::string to_toml(const Project& p, const std::string& folder) {
     if (!part.inputs.empty()) {
       out += "inputs = [\n";
       for (const InputSpec& i : part.inputs) {
-        out += "  {name = " + quoted(i.name) + ", shape = " + to_text(AttrValue(i.type.shape)) + ", dtype = " + quoted(std::string(long_name(i.type.dtype))) + "},\n";
+        out += "  {name = " + quoted(i.name) + ", shape = " + to_text(AttrValue(i.type.shape)) +
+               ", dtype = " + quoted(std::string(long_name(i.type.dtype))) + "},\n";
       }
       out += "]\n";
     }
     out += list(part.samples) + gate_toml(part.gate);
   }
-  for (const ProjectLink& l : p.links) out += "\n[[link]]\nfrom = " + quoted(l.from_part + ".out." + std::to_string(l.from_output)) + "\nto = " + quoted(l.to_part + "." + l.to_input) + "\n";
+  for (const ProjectLink& l : p.links)
+    out += "\n[[link]]\nfrom = " + quoted(l.from_part + ".out." + std::to_string(l.from_output)) +
+           "\nto = " + quoted(l.to_part + "." + l.to_input) + "\n";
   if (!p.task.kind.empty()) {
     out += "\n[task]\nkind = " + quoted(p.task.kind) + "\n" + list(p.task.samples);
     if (!p.task.decode.empty()) out += "decode = " + relative(p.task.decode) + "\n";

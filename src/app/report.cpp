@@ -17,12 +17,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string text_of(const Json& j, const char* key) { return j.contains(key) && j[key].is_string() ? j[key].get<std::string>() : std::string(); }
+std::string text_of(const Json& j, const char* key) {
+  return j.contains(key) && j[key].is_string() ? j[key].get<std::string>() : std::string();
+}
 
 Json number(double v) { return std::isfinite(v) ? Json(v) : Json(v > 0 ? "inf" : std::isnan(v) ? "nan" : "-inf"); }
 
 Json proof_json(const Proof& p, const PortStep& step) {
-  Json j{{"step", step.id}, {"part", p.part}, {"what", p.what}, {"sample", p.sample}, {"gate", p.gate}, {"verdict", std::string(name(p.result.verdict))}};
+  Json j{{"step", step.id},    {"part", p.part}, {"what", p.what},
+         {"sample", p.sample}, {"gate", p.gate}, {"verdict", std::string(name(p.result.verdict))}};
   if (p.gate != "text") j["max_diff"] = number(p.result.max_diff), j["relative"] = number(p.result.relative);
   if (p.gate == "image") j["psnr"] = number(p.result.psnr), j["mse"] = number(p.result.mse);
   if (p.gate == "mask") j["iou"] = number(p.result.iou);
@@ -34,7 +37,9 @@ Json proof_json(const Proof& p, const PortStep& step) {
 std::string gate_value(const PortStep& s) {
   const Proof* worst = nullptr;
   for (const Proof& p : s.proofs)
-    if (!worst || p.result.verdict > worst->result.verdict || (p.result.verdict == worst->result.verdict && p.result.max_diff > worst->result.max_diff)) worst = &p;
+    if (!worst || p.result.verdict > worst->result.verdict ||
+        (p.result.verdict == worst->result.verdict && p.result.max_diff > worst->result.max_diff))
+      worst = &p;
   if (!worst) return "";
   if (worst->gate == "text") return fmt::format("{} texts compared", s.proofs.size());
   std::string v = fmt::format("max diff {:.2e}", worst->result.max_diff);
@@ -43,10 +48,18 @@ std::string gate_value(const PortStep& s) {
 }
 
 Json header_json(const PortRun& run) {
-  Json h{{"model", run.project.name}, {"target", run.target.name}, {"target_title", run.target.title}, {"tool", "npuport " + version()}, {"parts", Json::array()}};
+  Json h{{"model", run.project.name},
+         {"target", run.target.name},
+         {"target_title", run.target.title},
+         {"tool", "npuport " + version()},
+         {"parts", Json::array()}};
   for (const auto& [key, value] : run.target.identity) h["identity"][key] = value;
   for (const PartRun& p : run.parts) {
-    h["parts"].push_back(Json{{"name", p.spec->name}, {"model", fs::path(p.spec->model).filename().string()}, {"sha256", p.model_hash}, {"operators_imported", p.operators_imported}, {"operators_written", p.operators_written},
+    h["parts"].push_back(Json{{"name", p.spec->name},
+                              {"model", fs::path(p.spec->model).filename().string()},
+                              {"sha256", p.model_hash},
+                              {"operators_imported", p.operators_imported},
+                              {"operators_written", p.operators_written},
                               {"weight_bytes", p.weight_bytes}});
   }
   return h;
@@ -75,7 +88,8 @@ Json measurements_json(const PortRun& run) {
 }
 
 Json step_json(const PortStep& s) {
-  Json j{{"number", s.number}, {"id", s.id}, {"title", s.title}, {"verdict", std::string(name(s.verdict))}, {"gate", gate_value(s)}, {"reused", s.reused}};
+  Json j{{"number", s.number},    {"id", s.id},        {"title", s.title}, {"verdict", std::string(name(s.verdict))},
+         {"gate", gate_value(s)}, {"reused", s.reused}};
   if (!s.reason.empty()) j["reason"] = s.reason;
   if (!s.details.is_null()) j["details"] = s.details;
   return j;
@@ -101,7 +115,11 @@ Json changes_json(const PortRun& run) {
     for (const LedgerEntry& e : p.ledger.entries()) {
       Json places = Json::array();
       for (const Origin& o : e.origins) places.push_back(o.source + (o.scope.empty() ? "" : " in " + o.scope));
-      Json j{{"part", p.spec->name}, {"pass", e.pass}, {"rewrite", e.rewrite}, {"class", std::string(name(e.numerics))}, {"reason", e.reason}, {"argument", e.argument}, {"before", e.before}, {"after", e.after}, {"places", places}};
+      Json j{{"part", p.spec->name}, {"pass", e.pass},
+             {"rewrite", e.rewrite}, {"class", std::string(name(e.numerics))},
+             {"reason", e.reason},   {"argument", e.argument},
+             {"before", e.before},   {"after", e.after},
+             {"places", places}};
       if (e.max_diff) j["max_diff"] = number(*e.max_diff);
       out.push_back(std::move(j));
     }
@@ -147,11 +165,15 @@ Json report_json(const PortRun& run) {
 
 std::string output_readme(const Json& report) {
   const Json& h = report["header"];
-  std::string out = fmt::format("# {} for {}\n\nMade by {}. Verdict: {}. Details: `report.html`, `report.json`, `operator_analysis.md`.\n\n| step | verdict | proof |\n|---|---|---|\n", markdown_cell(text_of(h, "model")),
-                                markdown_cell(text_of(h, "target_title")), text_of(h, "tool"), text_of(report, "verdict"));
+  std::string out = fmt::format(
+      "# {} for {}\n\nMade by {}. Verdict: {}. Details: `report.html`, `report.json`, `operator_analysis.md`.\n\n| "
+      "step | verdict | proof |\n|---|---|---|\n",
+      markdown_cell(text_of(h, "model")), markdown_cell(text_of(h, "target_title")), text_of(h, "tool"),
+      text_of(report, "verdict"));
   for (const Json& s : report["steps"]) {
     const std::string proof = text_of(s, "gate").empty() ? text_of(s, "reason") : text_of(s, "gate");
-    out += fmt::format("| {} {} | {} | {} |\n", s["number"].get<int>(), markdown_cell(text_of(s, "title")), text_of(s, "verdict"), markdown_cell(proof));
+    out += fmt::format("| {} {} | {} | {} |\n", s["number"].get<int>(), markdown_cell(text_of(s, "title")),
+                       text_of(s, "verdict"), markdown_cell(proof));
   }
   out += "\nFiles:\n\n";
   size_t shown = 0;

@@ -1,4 +1,5 @@
-// The final message of a port (requirement S0-47): six sections, as JSON for machines and as one self-contained HTML page.
+// The final message of a port (requirement S0-47): six sections, as JSON for machines and as one self-contained HTML
+// page.
 #pragma once
 
 #include "app/port_run.h"

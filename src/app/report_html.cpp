@@ -24,7 +24,9 @@ details{border:1px solid var(--line);border-radius:6px;padding:.4em .8em;margin:
 .card b{display:block;font-size:1.1rem}code{font-size:.9em}
 )css";
 
-std::string text_of(const Json& j, const char* key) { return j.contains(key) && j[key].is_string() ? html_escape(j[key].get<std::string>()) : std::string(); }
+std::string text_of(const Json& j, const char* key) {
+  return j.contains(key) && j[key].is_string() ? html_escape(j[key].get<std::string>()) : std::string();
+}
 
 std::string figure(const Json& j, const char* key) {
   if (!j.contains(key)) return "";
@@ -34,45 +36,63 @@ std::string figure(const Json& j, const char* key) {
 
 std::string verdict_cell(const Json& j) { return fmt::format("<td class=\"v {0}\">{0}</td>", text_of(j, "verdict")); }
 
-std::string card(const std::string& label, const std::string& value) { return fmt::format("<div class=\"card\"><span class=\"dim\">{}</span><b>{}</b></div>", label, value); }
+std::string card(const std::string& label, const std::string& value) {
+  return fmt::format("<div class=\"card\"><span class=\"dim\">{}</span><b>{}</b></div>", label, value);
+}
 
 std::string header(const Json& r) {
   const Json& h = r["header"];
-  std::string out = fmt::format("<h1>{} for {}</h1><p class=\"v {2}\">{2}</p><div class=\"cards\">", text_of(h, "model"), text_of(h, "target_title"), text_of(r, "verdict"));
+  std::string out = fmt::format("<h1>{0} for {1}</h1><p class=\"v {2}\">{2}</p><div class=\"cards\">",
+                                text_of(h, "model"), text_of(h, "target_title"), text_of(r, "verdict"));
   if (h.contains("identity"))
-    for (const auto& [key, value] : h["identity"].items()) out += card(html_escape(key), html_escape(value.get<std::string>()));
+    for (const auto& [key, value] : h["identity"].items())
+      out += card(html_escape(key), html_escape(value.get<std::string>()));
   for (const Json& p : h["parts"])
-    out += card(text_of(p, "name"), fmt::format("{} → {} operators", p["operators_imported"].get<int64_t>(), p["operators_written"].get<int64_t>()));
+    out += card(text_of(p, "name"), fmt::format("{} → {} operators", p["operators_imported"].get<int64_t>(),
+                                                p["operators_written"].get<int64_t>()));
   if (r.contains("measurements")) {
     const Json& m = r["measurements"];
-    out += card("time", fmt::format("{:.1f} s", m["seconds_total"].get<double>())) + card("peak memory", format_bytes(m["peak_memory_bytes"].get<uint64_t>())) + card("date", text_of(m, "date"));
+    out += card("time", fmt::format("{:.1f} s", m["seconds_total"].get<double>())) +
+           card("peak memory", format_bytes(m["peak_memory_bytes"].get<uint64_t>())) + card("date", text_of(m, "date"));
   }
   return out + card("made by", text_of(h, "tool")) + "</div>";
 }
 
 std::string steps(const Json& r) {
-  std::string out = "<h2>1. Result of each step</h2><div class=\"scroll\"><table><tr><th>step</th><th>verdict</th><th>proof</th><th>remark</th></tr>";
+  std::string out =
+      "<h2>1. Result of each step</h2><div "
+      "class=\"scroll\"><table><tr><th>step</th><th>verdict</th><th>proof</th><th>remark</th></tr>";
   for (const Json& s : r["steps"]) {
     std::string remark = text_of(s, "reason");
-    if (s.contains("reused") && s["reused"].get<bool>()) remark += remark.empty() ? "unchanged since the last run" : " (unchanged since the last run)";
-    out += fmt::format("<tr><td>{} {}</td>{}<td>{}</td><td>{}</td></tr>", s["number"].get<int>(), text_of(s, "title"), verdict_cell(s), text_of(s, "gate"), remark);
+    if (s.contains("reused") && s["reused"].get<bool>())
+      remark += remark.empty() ? "unchanged since the last run" : " (unchanged since the last run)";
+    out += fmt::format("<tr><td>{} {}</td>{}<td>{}</td><td>{}</td></tr>", s["number"].get<int>(), text_of(s, "title"),
+                       verdict_cell(s), text_of(s, "gate"), remark);
   }
   return out + "</table></div>";
 }
 
 std::string comparisons(const Json& r) {
-  std::string out = "<h2>2. Comparison data</h2><div class=\"scroll\"><table><tr><th>part</th><th>what</th><th>sample</th><th>gate</th><th>verdict</th><th>max diff</th><th>relative</th><th>PSNR</th></tr>";
+  std::string out =
+      "<h2>2. Comparison data</h2><div "
+      "class=\"scroll\"><table><tr><th>part</th><th>what</th><th>sample</th><th>gate</th><th>verdict</th><th>max "
+      "diff</th><th>relative</th><th>PSNR</th></tr>";
   for (const Json& c : r["comparisons"])
-    out += fmt::format("<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td>{}<td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>", text_of(c, "part"), text_of(c, "what"), text_of(c, "sample"), text_of(c, "gate"), verdict_cell(c),
-                       figure(c, "max_diff"), figure(c, "relative"), figure(c, "psnr"));
+    out += fmt::format(
+        "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td>{}<td class=\"n\">{}</td><td class=\"n\">{}</td><td "
+        "class=\"n\">{}</td></tr>",
+        text_of(c, "part"), text_of(c, "what"), text_of(c, "sample"), text_of(c, "gate"), verdict_cell(c),
+        figure(c, "max_diff"), figure(c, "relative"), figure(c, "psnr"));
   return out + "</table></div>";
 }
 
 std::string files(const Json& r) {
-  std::string out = "<h2>3. Files and sizes</h2><div class=\"scroll\"><table><tr><th>file</th><th>size</th><th>bytes</th></tr>";
+  std::string out =
+      "<h2>3. Files and sizes</h2><div class=\"scroll\"><table><tr><th>file</th><th>size</th><th>bytes</th></tr>";
   for (const Json& f : r["files"]["list"]) {
     const auto bytes = f["bytes"].get<uint64_t>();
-    out += fmt::format("<tr><td><code>{}</code></td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>", text_of(f, "file"), format_bytes(bytes), bytes);
+    out += fmt::format("<tr><td><code>{}</code></td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
+                       text_of(f, "file"), format_bytes(bytes), bytes);
   }
   const auto total = r["files"]["total_bytes"].get<uint64_t>();
   return out + fmt::format("<tr><th>total</th><th>{}</th><th>{}</th></tr></table></div>", format_bytes(total), total);
@@ -86,7 +106,8 @@ std::string problems(const Json& r) {
     std::string where = text_of(p, "node");
     for (const char* key : {"tensor", "source", "file"})
       if (!text_of(p, key).empty()) where += (where.empty() ? "" : "<br>") + text_of(p, key);
-    out += fmt::format("<tr><td>{} <span class=\"dim\">{}</span></td><td>{}</td><td>{}</td></tr>", text_of(p, "message"), text_of(p, "code"), where, text_of(p, "next"));
+    out += fmt::format("<tr><td>{} <span class=\"dim\">{}</span></td><td>{}</td><td>{}</td></tr>",
+                       text_of(p, "message"), text_of(p, "code"), where, text_of(p, "next"));
   }
   return out + "</table></div>";
 }
@@ -113,7 +134,8 @@ std::string changes(const Json& r) {
     it->body += fmt::format("</p><pre>{}</pre>→<pre>{}</pre>", text_of(c, "before"), text_of(c, "after"));
   }
   for (const Group& g : groups) {
-    out += fmt::format("<details><summary><b>{}</b> ×{} <span class=\"dim\">{}</span></summary><p>{}</p><p>{}</p>{}", g.title, g.count, g.klass, g.reason, g.argument, g.body);
+    out += fmt::format("<details><summary><b>{}</b> ×{} <span class=\"dim\">{}</span></summary><p>{}</p><p>{}</p>{}",
+                       g.title, g.count, g.klass, g.reason, g.argument, g.body);
     if (g.count > 3) out += fmt::format("<p class=\"dim\">… and {} more in report.json</p>", g.count - 3);
     out += "</details>";
   }
@@ -122,10 +144,13 @@ std::string changes(const Json& r) {
 
 std::string task(const Json& r) {
   if (!r.contains("task") || !r["task"].is_array() || r["task"].empty()) return "";
-  std::string out = "<h2>The job itself</h2><div class=\"scroll\"><table><tr><th>sample</th><th>verdict</th><th>expected</th><th>got</th></tr>";
+  std::string out =
+      "<h2>The job itself</h2><div "
+      "class=\"scroll\"><table><tr><th>sample</th><th>verdict</th><th>expected</th><th>got</th></tr>";
   for (const Json& t : r["task"]) {
     const auto ids = [&](const char* key) { return t.contains(key) ? html_escape(t[key].dump()) : figure(t, "psnr"); };
-    out += fmt::format("<tr><td>{}</td>{}<td>{}</td><td>{}</td></tr>", text_of(t, "sample"), verdict_cell(t), ids("expected"), ids("got"));
+    out += fmt::format("<tr><td>{}</td>{}<td>{}</td><td>{}</td></tr>", text_of(t, "sample"), verdict_cell(t),
+                       ids("expected"), ids("got"));
   }
   return out + "</table></div>";
 }
@@ -133,10 +158,14 @@ std::string task(const Json& r) {
 }  // namespace
 
 std::string report_html(const Json& r) {
-  std::string out = "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">";
-  out += "<title>" + text_of(r["header"], "model") + " for " + text_of(r["header"], "target_title") + "</title><style>" + kStyle + "</style></head><body><main>";
+  std::string out =
+      "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
+      "content=\"width=device-width,initial-scale=1\">";
+  out += "<title>" + text_of(r["header"], "model") + " for " + text_of(r["header"], "target_title") +
+         "</title><style>" + kStyle + "</style></head><body><main>";
   out += header(r) + steps(r) + task(r) + comparisons(r) + files(r) + problems(r) + changes(r);
-  out += "<h2>6. Debug outputs</h2><p>Inputs and outputs of every part as <code>.npy</code>: <code>" + text_of(r, "debug") + "</code>; PyTorch's: <code>test/outputs/baseline</code>.</p>";
+  out += "<h2>6. Debug outputs</h2><p>Inputs and outputs of every part as <code>.npy</code>: <code>" +
+         text_of(r, "debug") + "</code>; PyTorch's: <code>test/outputs/baseline</code>.</p>";
   out += "<h2>Ready for the next step</h2>";
   if (r["ready"].empty()) out += "<p>Nothing yet: a gate is not met.</p>";
   for (const Json& f : r["ready"]) out += "<p><code>" + html_escape(f.get<std::string>()) + "</code></p>";

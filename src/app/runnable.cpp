@@ -19,7 +19,11 @@ Result<std::string> resolve(const std::string& path, const std::string& part) {
     std::vector<std::string> found;
     for (const auto& entry : fs::directory_iterator(fs::path(path) / "models", ec))
       if (entry.path().filename().string().ends_with("_metadata.json")) found.push_back(entry.path().string());
-    if (found.size() != 1) return Diag(diag::bad_input_data, "the folder holds " + std::to_string(found.size()) + " port metadata files under models/", "give a model file, or the output folder of `npuport port`").in_file(path);
+    if (found.size() != 1)
+      return Diag(diag::bad_input_data,
+                  "the folder holds " + std::to_string(found.size()) + " port metadata files under models/",
+                  "give a model file, or the output folder of `npuport port`")
+          .in_file(path);
     metadata = found.front();
   } else if (path.ends_with("_metadata.json")) {
     metadata = path;
@@ -31,14 +35,21 @@ Result<std::string> resolve(const std::string& path, const std::string& part) {
   std::vector<std::string> names;
   if (j.is_object() && j.contains("parts") && j["parts"].is_array())
     for (const Json& p : j["parts"]) {
-      if (!p.is_object() || !p.contains("name") || !p["name"].is_string() || !p.contains("file") || !p["file"].is_string()) return Diag(diag::corrupt, "a part without name or file").in_file(metadata);
+      if (!p.is_object() || !p.contains("name") || !p["name"].is_string() || !p.contains("file") ||
+          !p["file"].is_string())
+        return Diag(diag::corrupt, "a part without name or file").in_file(metadata);
       const auto name = p["name"].get<std::string>();
       names.push_back(name);
-      if (name == part || (part.empty() && j["parts"].size() == 1)) return (fs::path(metadata).parent_path() / fs::path(p["file"].get<std::string>()).filename()).string();
+      if (name == part || (part.empty() && j["parts"].size() == 1))
+        return (fs::path(metadata).parent_path() / fs::path(p["file"].get<std::string>()).filename()).string();
     }
   std::string list;
   for (const std::string& n : names) list += (list.empty() ? "" : ", ") + n;
-  return Diag(diag::usage, part.empty() ? "the port has several parts: " + list : "the port has no part '" + part + "', only: " + list, "choose one with --part NAME").in_file(metadata);
+  return Diag(diag::usage,
+              part.empty() ? "the port has several parts: " + list
+                           : "the port has no part '" + part + "', only: " + list,
+              "choose one with --part NAME")
+      .in_file(metadata);
 }
 
 }  // namespace
@@ -46,13 +57,16 @@ Result<std::string> resolve(const std::string& path, const std::string& part) {
 Diag opaque_diag(const std::vector<OpaqueOperator>& opaque) {
   size_t total = 0;
   for (const OpaqueOperator& o : opaque) total += o.places.size();
-  Diag d(diag::unsupported_op, std::to_string(opaque.size()) + (opaque.size() == 1 ? " operator" : " operators") + " without a mapping, at " + std::to_string(total) + (total == 1 ? " place" : " places"),
+  Diag d(diag::unsupported_op,
+         std::to_string(opaque.size()) + (opaque.size() == 1 ? " operator" : " operators") + " without a mapping, at " +
+             std::to_string(total) + (total == 1 ? " place" : " places"),
          "rewrite these in the model, or report the operators");
   for (const OpaqueOperator& o : opaque) {
     Diag note(diag::unsupported_op, o.foreign + " ×" + std::to_string(o.places.size()));
     note.severity = Severity::note;
     std::string places;
-    for (size_t i = 0; i < o.places.size() && i < 3; ++i) places += (i ? "; " : "") + o.places[i].source + (o.places[i].scope.empty() ? "" : " in " + o.places[i].scope);
+    for (size_t i = 0; i < o.places.size() && i < 3; ++i)
+      places += (i ? "; " : "") + o.places[i].source + (o.places[i].scope.empty() ? "" : " in " + o.places[i].scope);
     if (o.places.size() > 3) places += "; …";
     note.at_source(places);
     d.with_note(std::move(note));
@@ -60,12 +74,17 @@ Diag opaque_diag(const std::vector<OpaqueOperator>& opaque) {
   return d;
 }
 
-Result<Runnable> Runnable::open(const App& app, const std::string& path, const ModelOptions& options, bool allow_opaque) {
+Result<Runnable> Runnable::open(const App& app, const std::string& path, const ModelOptions& options,
+                                bool allow_opaque) {
   Runnable r;
   NPU_ASSIGN(r.path_, resolve(path, options.part));
   r.folder_ = fs::path(r.path_).parent_path().string();
   NPU_ASSIGN(const Frontend* frontend, frontend_for(r.path_));
-  if (!frontend->import) return Diag(diag::unknown_format, "a file of type " + std::string(frontend->format) + " is no model that can be run", "`npuport inspect` tells what it is").in_file(r.path_);
+  if (!frontend->import)
+    return Diag(diag::unknown_format,
+                "a file of type " + std::string(frontend->format) + " is no model that can be run",
+                "`npuport inspect` tells what it is")
+        .in_file(r.path_);
 
   ImportOptions import_options;
   import_options.entry = options.entry;
@@ -81,7 +100,9 @@ Result<Runnable> Runnable::open(const App& app, const std::string& path, const M
   } else if (!options.shapes.empty()) {
     import_options.inputs = known;
   }
-  if (!options.shapes.empty()) NPU_ASSIGN(import_options.inputs, apply_shapes(std::move(import_options.inputs), options.shapes));
+  if (!options.shapes.empty()) {
+    NPU_ASSIGN(import_options.inputs, apply_shapes(std::move(import_options.inputs), options.shapes));
+  }
 
   Progress progress("reading " + fs::path(r.path_).filename().string(), app.quiet);
   import_options.progress = [&](double f) { progress.update(f); };

@@ -12,15 +12,16 @@ struct ModelOptions {
   std::vector<std::string> samples;  // --samples; the first one also gives shapes
   std::vector<std::string> shapes;   // --shape
   std::string entry = "forward";
-  std::string part;                  // which part of a folder with several
-  bool raw = false;                  // ignore npuport.io
+  std::string part;  // which part of a folder with several
+  bool raw = false;  // ignore npuport.io
 };
 
 // A model ready to be looked at or run on data of its original interface.
 class Runnable {
  public:
   // Imports; refuses opaque operators unless `allow_opaque`, listing all of them with counts and source lines.
-  static Result<Runnable> open(const App& app, const std::string& path, const ModelOptions& options, bool allow_opaque = false);
+  static Result<Runnable> open(const App& app, const std::string& path, const ModelOptions& options,
+                               bool allow_opaque = false);
 
   const ImportedModel& model() const { return model_; }
   const IoContract& contract() const { return contract_; }

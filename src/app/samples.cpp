@@ -15,14 +15,18 @@ namespace {
 
 namespace fs = std::filesystem;
 
-Result<std::vector<std::string>> matching_files(const fs::path& folder, const std::string& pattern, const std::string& asked) {
+Result<std::vector<std::string>> matching_files(const fs::path& folder, const std::string& pattern,
+                                                const std::string& asked) {
   std::vector<std::string> out;
   std::error_code ec;
   for (const auto& entry : fs::directory_iterator(folder, ec))
-    if (fnmatch(pattern.c_str(), entry.path().filename().c_str(), FNM_PERIOD) == 0) out.push_back(entry.path().string());
+    if (fnmatch(pattern.c_str(), entry.path().filename().c_str(), FNM_PERIOD) == 0)
+      out.push_back(entry.path().string());
   if (ec) return Diag(diag::file_not_found, "cannot list the folder: " + ec.message()).in_file(folder.string());
   std::sort(out.begin(), out.end());
-  if (out.empty()) return Diag(diag::bad_input_data, "no sample matches '" + asked + "'", "samples are .npz files with arrays in.0, in.1, … and baseline outputs out.0, …");
+  if (out.empty())
+    return Diag(diag::bad_input_data, "no sample matches '" + asked + "'",
+                "samples are .npz files with arrays in.0, in.1, … and baseline outputs out.0, …");
   return out;
 }
 
@@ -36,7 +40,8 @@ Result<std::vector<std::string>> expand(const std::string& path) {
 
 std::string held(const SampleFile& f) {
   std::string out;
-  for (const auto& [name, t] : f.arrays) out += (out.empty() ? "" : ", ") + name + " (" + std::string(long_name(t.dtype)) + " " + to_string(t.shape) + ")";
+  for (const auto& [name, t] : f.arrays)
+    out += (out.empty() ? "" : ", ") + name + " (" + std::string(long_name(t.dtype)) + " " + to_string(t.shape) + ")";
   return out.empty() ? "no arrays" : out;
 }
 
@@ -92,13 +97,23 @@ Result<std::vector<Tensor>> bind_inputs(const SampleFile& file, std::span<const 
     const Tensor* t = file.find(inputs[i].name);
     if (!t) t = file.find(position);
     if (!t)
-      return Diag(diag::bad_input_data, "the sample has neither '" + inputs[i].name + "' nor '" + position + "'; it holds " + held(file), "name the arrays after the model's inputs, or in.0, in.1, …").in_file(file.path);
+      return Diag(diag::bad_input_data,
+                  "the sample has neither '" + inputs[i].name + "' nor '" + position + "'; it holds " + held(file),
+                  "name the arrays after the model's inputs, or in.0, in.1, …")
+          .in_file(file.path);
     const TensorType& want = inputs[i].type;
     if (want.known() && t->shape != want.shape)
-      return Diag(diag::bad_input_data, "input '" + inputs[i].name + "' wants shape " + to_string(want.shape) + ", the sample has " + to_string(t->shape)).in_file(file.path).at_tensor(inputs[i].name);
+      return Diag(diag::bad_input_data, "input '" + inputs[i].name + "' wants shape " + to_string(want.shape) +
+                                            ", the sample has " + to_string(t->shape))
+          .in_file(file.path)
+          .at_tensor(inputs[i].name);
     std::optional<Tensor> converted = want.known() ? convert_losslessly(*t, want.dtype) : *t;
     if (!converted)
-      return Diag(diag::dtype_mismatch, "input '" + inputs[i].name + "' wants " + std::string(long_name(want.dtype)) + ", the sample has " + std::string(long_name(t->dtype)) + " with values that do not convert exactly").in_file(file.path).at_tensor(inputs[i].name);
+      return Diag(diag::dtype_mismatch, "input '" + inputs[i].name + "' wants " + std::string(long_name(want.dtype)) +
+                                            ", the sample has " + std::string(long_name(t->dtype)) +
+                                            " with values that do not convert exactly")
+          .in_file(file.path)
+          .at_tensor(inputs[i].name);
     out.push_back(std::move(*converted));
   }
   return out;
@@ -124,7 +139,9 @@ std::vector<InputSpec> specs_from_sample(const SampleFile& file, std::span<const
 }
 
 Result<InputSpec> parse_shape_option(const std::string& text) {
-  const auto bad = [&](const std::string& what) { return Diag(diag::usage, "--shape " + text + ": " + what, "write NAME=1x3x64x64 or NAME=1x3x64x64:float32"); };
+  const auto bad = [&](const std::string& what) {
+    return Diag(diag::usage, "--shape " + text + ": " + what, "write NAME=1x3x64x64 or NAME=1x3x64x64:float32");
+  };
   const size_t eq = text.rfind('=');
   if (eq == std::string::npos || eq == 0) return bad("no NAME=");
   InputSpec spec;
@@ -140,7 +157,8 @@ Result<InputSpec> parse_shape_option(const std::string& text) {
     for (const std::string_view part : split(dims, 'x')) {
       int64_t v = 0;
       const auto [end, ec] = std::from_chars(part.data(), part.data() + part.size(), v);
-      if (ec != std::errc() || end != part.data() + part.size() || v < 0) return bad("'" + std::string(part) + "' is no dimension");
+      if (ec != std::errc() || end != part.data() + part.size() || v < 0)
+        return bad("'" + std::string(part) + "' is no dimension");
       spec.type.shape.push_back(v);
     }
   if (const Status s = check_shape(spec.type.shape); !s) return bad(s.error().message);
@@ -152,7 +170,8 @@ Result<std::vector<InputSpec>> apply_shapes(std::vector<InputSpec> known, const 
     NPU_ASSIGN(InputSpec spec, parse_shape_option(options[k]));
     auto it = std::find_if(known.begin(), known.end(), [&](const InputSpec& i) { return i.name == spec.name; });
     std::string digits = spec.name.starts_with("in.") ? spec.name.substr(3) : spec.name;
-    const bool positional = !digits.empty() && digits.size() < 4 && std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; });
+    const bool positional = !digits.empty() && digits.size() < 4 &&
+                            std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; });
     if (it == known.end() && positional) {
       const auto index = static_cast<size_t>(std::stoi(digits));
       if (index >= known.size()) known.resize(index + 1);

@@ -1,4 +1,5 @@
-// Samples: .npz files whose arrays are named after the model's inputs, or in.0, in.1, …; baseline outputs out.0, out.1, ….
+// Samples: .npz files whose arrays are named after the model's inputs, or in.0, in.1, …; baseline outputs out.0, out.1,
+// ….
 #pragma once
 
 #include <string>

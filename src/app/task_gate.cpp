@@ -13,16 +13,19 @@ namespace {
 
 Result<std::vector<int64_t>> id_list(const Json& j, const char* key, const std::string& path) {
   std::vector<int64_t> out;
-  if (!j.contains(key) || !j[key].is_array()) return Diag(diag::corrupt, std::string("no list '") + key + "'").in_file(path);
+  if (!j.contains(key) || !j[key].is_array())
+    return Diag(diag::corrupt, std::string("no list '") + key + "'").in_file(path);
   for (const Json& v : j[key]) {
-    if (!v.is_number_integer()) return Diag(diag::corrupt, std::string("'") + key + "' holds something else than ids").in_file(path);
+    if (!v.is_number_integer())
+      return Diag(diag::corrupt, std::string("'") + key + "' holds something else than ids").in_file(path);
     out.push_back(v.get<int64_t>());
   }
   return out;
 }
 
 Result<int64_t> integer(const Json& j, const char* key, const std::string& path) {
-  if (!j.contains(key) || !j[key].is_number_integer()) return Diag(diag::corrupt, std::string("no integer '") + key + "'").in_file(path);
+  if (!j.contains(key) || !j[key].is_number_integer())
+    return Diag(diag::corrupt, std::string("no integer '") + key + "'").in_file(path);
   return j[key].get<int64_t>();
 }
 
@@ -51,11 +54,14 @@ std::string first_difference(std::span<const int64_t> expected, std::span<const 
   const size_t n = std::min(expected.size(), got.size());
   size_t i = 0;
   while (i < n && expected[i] == got[i]) ++i;
-  const auto at = [&](std::span<const int64_t> ids) { return i < ids.size() ? std::to_string(ids[i]) : std::string("the end"); };
+  const auto at = [&](std::span<const int64_t> ids) {
+    return i < ids.size() ? std::to_string(ids[i]) : std::string("the end");
+  };
   return "token ids differ at position " + std::to_string(i) + ": expected " + at(expected) + ", got " + at(got);
 }
 
-Result<std::vector<Proof>> run_asr(const App& app, const Project& project, const std::vector<SampleFile>& samples, const PartRunner& run, Json& results) {
+Result<std::vector<Proof>> run_asr(const App& app, const Project& project, const std::vector<SampleFile>& samples,
+                                   const PartRunner& run, Json& results) {
   NPU_ASSIGN(const DecodeRules rules, read_decode_rules(project.task.decode));
   std::vector<Proof> proofs;
   Progress progress("decoding clips", app.quiet);
@@ -67,25 +73,39 @@ Result<std::vector<Proof>> run_asr(const App& app, const Project& project, const
     NPU_ASSIGN(const std::vector<int64_t> got, greedy_decode(project, rules, *mel, run));
     std::vector<int64_t> expected;
     for (int64_t i = 0; i < ids->count(); ++i) expected.push_back(get_int(*ids, i));
-    Proof p{"", "ported parts chained = PyTorch's greedy ids", std::filesystem::path(s.path).stem().string(), "text", {}, false};
+    Proof p{
+        "",   "ported parts chained = PyTorch's greedy ids", std::filesystem::path(s.path).stem().string(), "text", {},
+        false};
     p.result.verdict = expected == got ? Verdict::pass : Verdict::fail;
     if (expected != got) p.result.reason = first_difference(expected, got);
-    results.push_back(Json{{"sample", p.sample}, {"expected", ids_json(expected)}, {"got", ids_json(got)}, {"verdict", std::string(name(p.result.verdict))}});
+    results.push_back(Json{{"sample", p.sample},
+                           {"expected", ids_json(expected)},
+                           {"got", ids_json(got)},
+                           {"verdict", std::string(name(p.result.verdict))}});
     proofs.push_back(std::move(p));
   }
   return proofs;
 }
 
 // One part, one input: sr and general tasks compare the part's outputs with the baseline under the task's gate.
-Result<std::vector<Proof>> run_single(const Project& project, const std::vector<SampleFile>& samples, const PartRunner& run, Json& results) {
-  if (project.parts.size() != 1) return Diag(diag::unsupported, "a task of kind '" + project.task.kind + "' needs a project of one part, this one has " + std::to_string(project.parts.size()));
+Result<std::vector<Proof>> run_single(const Project& project, const std::vector<SampleFile>& samples,
+                                      const PartRunner& run, Json& results) {
+  if (project.parts.size() != 1)
+    return Diag(diag::unsupported, "a task of kind '" + project.task.kind +
+                                       "' needs a project of one part, this one has " +
+                                       std::to_string(project.parts.size()));
   const ProjectPart& part = project.parts.front();
   std::vector<Proof> proofs;
   for (const SampleFile& s : samples) {
     NPU_ASSIGN(const std::vector<Tensor> inputs, bind_inputs(s, part.inputs));
     NPU_ASSIGN(const std::vector<Tensor> got, run(part.name, inputs));
     static constexpr const char* kGates[] = {"general", "image", "mask", "text"};
-    Proof p{part.name, "ported part = PyTorch's result", std::filesystem::path(s.path).stem().string(), kGates[static_cast<size_t>(project.task.gate.kind)], {}, false};
+    Proof p{part.name,
+            "ported part = PyTorch's result",
+            std::filesystem::path(s.path).stem().string(),
+            kGates[static_cast<size_t>(project.task.gate.kind)],
+            {},
+            false};
     const std::vector<Tensor> baseline = s.baseline();
     if (baseline.empty()) {
       p.result.verdict = Verdict::unverified;
@@ -93,7 +113,11 @@ Result<std::vector<Proof>> run_single(const Project& project, const std::vector<
     } else {
       p.result = compare_all(got, baseline, project.task.gate);
     }
-    results.push_back(Json{{"sample", p.sample}, {"psnr", p.result.psnr}, {"mse", p.result.mse}, {"max_diff", p.result.max_diff}, {"verdict", std::string(name(p.result.verdict))}});
+    results.push_back(Json{{"sample", p.sample},
+                           {"psnr", p.result.psnr},
+                           {"mse", p.result.mse},
+                           {"max_diff", p.result.max_diff},
+                           {"verdict", std::string(name(p.result.verdict))}});
     proofs.push_back(std::move(p));
   }
   return proofs;
@@ -113,17 +137,23 @@ Result<DecodeRules> read_decode_rules(const std::string& path) {
   NPU_ASSIGN(r.pad_token, integer(j, "pad_token", path));
   NPU_ASSIGN(r.max_tokens, integer(j, "max_tokens", path));
   NPU_ASSIGN(r.max_new_tokens, integer(j, "max_new_tokens", path));
-  if (r.max_tokens <= 0 || r.max_tokens > 65536 || r.initial_tokens.empty() || static_cast<int64_t>(r.initial_tokens.size()) > r.max_tokens)
+  if (r.max_tokens <= 0 || r.max_tokens > 65536 || r.initial_tokens.empty() ||
+      static_cast<int64_t>(r.initial_tokens.size()) > r.max_tokens)
     return Diag(diag::corrupt, "impossible token counts").in_file(path);
   return r;
 }
 
-Result<std::vector<int64_t>> greedy_decode(const Project& project, const DecodeRules& rules, const Tensor& features, const PartRunner& run) {
-  if (project.links.size() != 1) return Diag(diag::unsupported, "an ASR task needs one link from encoder to decoder, the project has " + std::to_string(project.links.size()));
+Result<std::vector<int64_t>> greedy_decode(const Project& project, const DecodeRules& rules, const Tensor& features,
+                                           const PartRunner& run) {
+  if (project.links.size() != 1)
+    return Diag(diag::unsupported, "an ASR task needs one link from encoder to decoder, the project has " +
+                                       std::to_string(project.links.size()));
   const ProjectLink& link = project.links.front();
   const Tensor encoder_in[] = {features};
   NPU_ASSIGN(std::vector<Tensor> encoded, run(link.from_part, encoder_in));
-  if (link.from_output >= encoded.size()) return Diag(diag::bad_input_data, "part '" + link.from_part + "' has no output " + std::to_string(link.from_output));
+  if (link.from_output >= encoded.size())
+    return Diag(diag::bad_input_data,
+                "part '" + link.from_part + "' has no output " + std::to_string(link.from_output));
   const ProjectPart& decoder = *project.part(link.to_part);
   std::vector<Tensor> inputs(2);
   size_t audio = 1;
@@ -135,13 +165,15 @@ Result<std::vector<int64_t>> greedy_decode(const Project& project, const DecodeR
   std::vector<int64_t> tokens = rules.initial_tokens;
   const size_t prompt = tokens.size();
   std::vector<bool> later, first;
-  while (static_cast<int64_t>(tokens.size()) < rules.max_tokens && static_cast<int64_t>(tokens.size() - prompt) < rules.max_new_tokens) {
+  while (static_cast<int64_t>(tokens.size()) < rules.max_tokens &&
+         static_cast<int64_t>(tokens.size() - prompt) < rules.max_new_tokens) {
     std::vector<int64_t> padded(static_cast<size_t>(rules.max_tokens), rules.pad_token);
     std::copy(tokens.begin(), tokens.end(), padded.begin());
     inputs[1 - audio] = Tensor::of<int64_t>({1, rules.max_tokens}, std::span<const int64_t>(padded));
     NPU_ASSIGN(const std::vector<Tensor> out, run(link.to_part, inputs));
     if (out.empty() || out[0].dtype != DType::f32 || out[0].shape.size() != 3 || out[0].shape[1] != rules.max_tokens)
-      return Diag(diag::shape_mismatch, "the decoder's first output is no float32 [1," + std::to_string(rules.max_tokens) + ",vocabulary]");
+      return Diag(diag::shape_mismatch,
+                  "the decoder's first output is no float32 [1," + std::to_string(rules.max_tokens) + ",vocabulary]");
     const auto vocabulary = static_cast<size_t>(out[0].shape[2]);
     if (later.empty()) {
       later = forbidden_ids(vocabulary, rules.suppress_tokens, {});

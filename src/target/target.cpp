@@ -206,7 +206,8 @@ std::string_view name(Support s) {
 }
 
 std::string target_fingerprint(const Target& t) {
-  std::string out = t.name + "|" + t.format + "|" + (t.unlisted_is_ok ? "ok" : "refuse") + (t.nhwc_io ? "|nhwc" : "|nchw");
+  std::string out =
+      t.name + "|" + t.format + "|" + (t.unlisted_is_ok ? "ok" : "refuse") + (t.nhwc_io ? "|nhwc" : "|nchw");
   for (const auto& [key, value] : t.identity) out += "|" + key + "=" + value;
   for (const auto& [op, s] : t.operators) out += "|" + op + ":" + std::string(name(s.support));
   for (const std::string& d : t.dtypes) out += "|" + d;

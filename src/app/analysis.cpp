@@ -269,6 +269,24 @@ Analysis analyse(const std::string& part, const Graph& g, const Target& target, 
   return a;
 }
 
+Analysis opaque_analysis(const std::string& part, const ImportedModel& model, const Target& target) {
+  Analysis a;
+  a.part = part;
+  a.target = target.name;
+  for (const OpaqueOperator& o : model.opaque) {
+    AnalysisEntry e;
+    e.op = o.foreign;
+    e.count = static_cast<int64_t>(o.places.size());
+    e.places = o.places;
+    e.status = "impossible";
+    e.reason = "npuport has no mapping for this operator";
+    e.source = "importer";
+    e.risk = "high";
+    a.entries.push_back(std::move(e));
+  }
+  return a;
+}
+
 std::string analysis_markdown(const std::vector<Analysis>& parts, const Target& target,
                               const std::vector<const Ledger*>& ledgers) {
   std::string out = fmt::format(

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "frontends/frontend.h"
 #include "passes/context.h"
 #include "target/check.h"
 
@@ -38,6 +39,9 @@ struct Analysis {
 // `imported` as read; `ledger` and `left` are what preparing it for the target did and could not remove.
 Analysis analyse(const std::string& part, const Graph& imported, const Target& target, const FormatMapper& format,
                  const Ledger& ledger, const Graph& prepared, const std::vector<Finding>& left);
+
+// The analysis of a model with operators npuport cannot import: each of them, impossible.
+Analysis opaque_analysis(const std::string& part, const ImportedModel& model, const Target& target);
 
 std::string analysis_markdown(const std::vector<Analysis>& parts, const Target& target,
                               const std::vector<const Ledger*>& ledgers);

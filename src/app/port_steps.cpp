@@ -148,22 +148,6 @@ Status write_analysis(PortContext& c, PortStep& s) {
   return {};
 }
 
-void opaque_analysis(PartRun& p, const Target& target) {
-  p.analysis.part = p.spec->name;
-  p.analysis.target = target.name;
-  for (const OpaqueOperator& o : p.imported.opaque) {
-    AnalysisEntry e;
-    e.op = o.foreign;
-    e.count = static_cast<int64_t>(o.places.size());
-    e.places = o.places;
-    e.status = "impossible";
-    e.reason = "npuport has no mapping for this operator";
-    e.source = "importer";
-    e.risk = "high";
-    p.analysis.entries.push_back(std::move(e));
-  }
-}
-
 std::string impossible_list(const PortRun& run) {
   std::vector<std::string> list;
   for (const PartRun& p : run.parts)
@@ -220,7 +204,7 @@ Result<PortStep> step_analyze(PortContext& c) {
   const FormatMapper format = format_mapper(c.run.target);
   for (PartRun& p : c.run.parts) {
     if (!p.imported.opaque.empty()) {
-      opaque_analysis(p, c.run.target);
+      p.analysis = opaque_analysis(p.spec->name, p.imported, c.run.target);
       continue;
     }
     NPU_TRY(prepare_part(c, p));

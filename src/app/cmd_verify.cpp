@@ -1,0 +1,100 @@
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "app/commands.h"
+#include "base/diag_codes.h"
+#include "base/text.h"
+#include "exec/bisect.h"
+#include "ir/npy.h"
+
+namespace npuport::app {
+namespace {
+
+constexpr const char* kGateNames[] = {"general", "image", "mask", "text"};
+
+// The other side of the comparison, per sample.
+class Reference {
+ public:
+  static Result<Reference> open(const App& app, const VerifyArgs& args) {
+    Reference r;
+    if (args.b.empty()) return r;
+    if (args.b.ends_with(".npz")) {
+      SampleFile saved;
+      saved.path = args.b;
+      NPU_ASSIGN(saved.arrays, read_npz(args.b));
+      r.saved_ = std::move(saved);
+      return r;
+    }
+    NPU_ASSIGN(Runnable model, Runnable::open(app, args.b, args.options));
+    r.model_ = std::move(model);
+    return r;
+  }
+
+  Result<std::vector<Tensor>> outputs(const SampleFile& sample, const ExecOptions& exec) {
+    if (saved_) return saved_->baseline();
+    if (!model_) return sample.baseline();
+    NPU_ASSIGN(const std::vector<Tensor> inputs, bind_inputs(sample, model_->inputs()));
+    return model_->run(inputs, exec);
+  }
+  Runnable* model() { return model_ ? &*model_ : nullptr; }
+
+ private:
+  std::optional<Runnable> model_;
+  std::optional<SampleFile> saved_;
+};
+
+Json comparison_json(const std::string& sample, const Comparison& c, const Gate& gate) {
+  Json j{{"sample", sample},
+         {"gate", kGateNames[static_cast<size_t>(gate.kind)]},
+         {"verdict", std::string(name(c.verdict))},
+         {"max_diff", c.max_diff},
+         {"relative", c.relative}};
+  if (gate.kind == GateKind::image) j["psnr"] = c.psnr, j["mse"] = c.mse;
+  if (gate.kind == GateKind::mask) j["iou"] = c.iou;
+  if (!c.reason.empty()) j["reason"] = c.reason;
+  return j;
+}
+
+}  // namespace
+
+CommandResult verify_models(const App& app, const VerifyArgs& args) {
+  NPU_ASSIGN(Runnable a, Runnable::open(app, args.a, args.options));
+  NPU_ASSIGN(Reference reference, Reference::open(app, args));
+  NPU_ASSIGN(const std::vector<SampleFile> samples, read_samples(args.options.samples));
+  if (samples.empty())
+    return Diag(diag::usage, "nothing to compare on", "give --samples FILE.npz; a proof takes several");
+  ExecOptions exec;
+  exec.threads = app.threads;
+  Outcome o;
+  Verdict overall = Verdict::pass;
+  o.json["samples"] = Json::array();
+  std::optional<std::vector<Tensor>> failing;
+  for (const SampleFile& s : samples) {
+    NPU_ASSIGN(const std::vector<Tensor> inputs, bind_inputs(s, a.inputs()));
+    NPU_ASSIGN(const std::vector<Tensor> got, a.run(inputs, exec));
+    NPU_ASSIGN(const std::vector<Tensor> expected, reference.outputs(s, exec));
+    Comparison c;
+    if (expected.empty()) {
+      c.verdict = Verdict::unverified;
+      c.reason = "the sample holds no baseline (out.0, …) and no reference was given";
+    } else {
+      c = compare_all(got, expected, args.gate);
+    }
+    if (c.verdict == Verdict::fail && !failing) failing = inputs;
+    overall = worst(overall, c.verdict);
+    o.json["samples"].push_back(comparison_json(s.path, c, args.gate));
+    o.text += fmt::format("{:<10} {}  max diff {:.3g}, relative {:.3g}{}\n", name(c.verdict), s.path, c.max_diff,
+                          c.relative, c.reason.empty() ? "" : "  " + c.reason);
+  }
+  o.json["verdict"] = std::string(name(overall));
+  o.exit_code = overall == Verdict::pass ? 0 : 1;
+  if (failing && args.bisect) {
+    NPU_ASSIGN(const BisectOutcome b, bisect_models(app, args, a, reference.model(), *failing));
+    o.json["bisect"] = b.json;
+    o.text += b.text;
+  }
+  return o;
+}
+
+}  // namespace npuport::app

@@ -1,0 +1,49 @@
+#include "app/prepare_part.h"
+
+#include "app/legality.h"
+#include "passes/cleanup.h"
+#include "passes/fuse.h"
+#include "passes/layout.h"
+
+namespace npuport::app {
+
+Status prepare_graph(const App& app, Graph& g, IoContract& contract, Ledger& ledger, const PrepareRequest& request) {
+  const TargetLegality legality(request.target, request.keep);
+  PassContext context{request.options, ledger};
+  context.legality = &legality;
+  context.log = [&](int level, const std::string& line) { app.log(level + 1, line); };
+  const PassDef* const passes[] = {&cleanup_pass,       &fold_pass,   &fuse_pass, &cleanup_pass,
+                                   &channels_last_pass, &absorb_pass, &fold_pass, &cleanup_pass};
+  NPU_TRY(run_passes(g, passes, context));
+  NPU_ASSIGN(contract, io_contract(g));
+  return {};
+}
+
+Status prepare_part(PortContext& c, PartRun& p) {
+  PrepareRequest request{c.run.target, {}, {}};
+  request.options.io_layout = c.run.options.nhwc ? IoLayout::channels_last : IoLayout::keep;
+  request.options.allow_approximate = c.run.options.allow_approximate;
+  request.options.assume_int32 = c.run.options.assume_int32;
+  request.options.ranges = p.spec->ranges;
+  request.options.preferred = c.run.target.prefer;
+  for (const auto& [key, decision] : c.decisions) {
+    if (!key.starts_with(p.spec->name + "/")) continue;
+    const std::string op = key.substr(p.spec->name.size() + 1);
+    if (decision == "keep") {
+      request.keep.insert(op);
+    } else if (decision != "host") {
+      request.options.preferred.insert(request.options.preferred.begin(), decision);
+    }
+  }
+  p.rewritten = p.imported.graph;
+  p.ledger = Ledger();
+  return prepare_graph(c.run.app, p.rewritten, p.contract, p.ledger, request);
+}
+
+Result<std::vector<Tensor>> run_part(PartRun& p, std::span<const Tensor> inputs) {
+  HostRunner host;
+  host.run = [&](std::span<const Tensor> in) { return p.rewritten_executor->run(in); };
+  return run_original_interface(p.contract, inputs, host);
+}
+
+}  // namespace npuport::app

@@ -9,14 +9,17 @@ namespace npuport::app {
 
 Status prepare_graph(const App& app, Graph& g, IoContract& contract, Ledger& ledger, const PrepareRequest& request) {
   const TargetLegality legality(request.target, request.keep);
-  PassContext context{request.options, ledger};
-  context.legality = &legality;
-  context.log = [&](int level, const std::string& line) { app.log(level + 1, line); };
+  NPU_ASSIGN(contract, io_contract(g));
+  PassContext context{request.options,
+                      ledger,
+                      &contract,
+                      &legality,
+                      nullptr,
+                      [&](int level, const std::string& line) { app.log(level + 1, line); },
+                      ""};
   const PassDef* const passes[] = {&cleanup_pass,       &fold_pass,   &fuse_pass, &cleanup_pass,
                                    &channels_last_pass, &absorb_pass, &fold_pass, &cleanup_pass};
-  NPU_TRY(run_passes(g, passes, context));
-  NPU_ASSIGN(contract, io_contract(g));
-  return {};
+  return run_passes(g, passes, context);
 }
 
 Status prepare_part(PortContext& c, PartRun& p) {

@@ -31,11 +31,17 @@ class Reference {
     return r;
   }
 
-  Result<std::vector<Tensor>> outputs(const SampleFile& sample, const ExecOptions& exec) {
+  Result<std::vector<Baseline>> outputs(const SampleFile& sample, const ExecOptions& exec) {
     if (saved_) return saved_->baseline();
     if (!model_) return sample.baseline();
     NPU_ASSIGN(const std::vector<Tensor> inputs, bind_inputs(sample, model_->inputs()));
-    return model_->run(inputs, exec);
+    NPU_ASSIGN(std::vector<Tensor> out, model_->run(inputs, exec));
+    std::vector<Baseline> whole;
+    for (Tensor& t : out) {
+      Shape shape = t.shape;
+      whole.push_back({std::move(t), std::nullopt, std::move(shape)});
+    }
+    return whole;
   }
   Runnable* model() { return model_ ? &*model_ : nullptr; }
 
@@ -73,7 +79,7 @@ CommandResult verify_models(const App& app, const VerifyArgs& args) {
   for (const SampleFile& s : samples) {
     NPU_ASSIGN(const std::vector<Tensor> inputs, bind_inputs(s, a.inputs()));
     NPU_ASSIGN(const std::vector<Tensor> got, a.run(inputs, exec));
-    NPU_ASSIGN(const std::vector<Tensor> expected, reference.outputs(s, exec));
+    NPU_ASSIGN(const std::vector<Baseline> expected, reference.outputs(s, exec));
     Comparison c;
     if (expected.empty()) {
       c.verdict = Verdict::unverified;

@@ -41,8 +41,8 @@ struct PortStep {
 struct BoundSample {
   std::string name;  // file stem
   std::vector<Tensor> inputs;
-  std::vector<Tensor> baseline;  // PyTorch's outputs; empty when the file has none
-  std::vector<Tensor> imported;  // the imported graph's outputs
+  std::vector<Baseline> baseline;  // PyTorch's outputs; empty when the file has none
+  std::vector<Tensor> imported;    // the imported graph's outputs
 };
 
 struct PartRun {

@@ -78,7 +78,7 @@ Status import_part(PortContext& c, PartRun& p) {
     BoundSample b;
     b.name = fs::path(s.path).stem().string();
     NPU_ASSIGN(b.inputs, bind_inputs(s, p.inputs));
-    b.baseline = s.baseline();
+    NPU_ASSIGN(b.baseline, s.baseline());
     p.samples.push_back(std::move(b));
   }
   return {};

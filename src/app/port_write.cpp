@@ -184,8 +184,12 @@ Result<PortStep> step_debug(PortContext& c) {
       NPU_TRY(save(c, s, "test/outputs/debug/" + debug_name(c.run, p, true, i) + ".npy", sample.inputs[i]));
     for (size_t i = 0; i < outputs.size(); ++i)
       NPU_TRY(save(c, s, "test/outputs/debug/" + debug_name(c.run, p, false, i) + ".npy", outputs[i]));
-    for (size_t i = 0; i < sample.baseline.size(); ++i)
-      NPU_TRY(save(c, s, "test/outputs/baseline/" + debug_name(c.run, p, false, i) + ".npy", sample.baseline[i]));
+    for (size_t i = 0; i < sample.baseline.size(); ++i) {
+      const Baseline& b = sample.baseline[i];
+      const std::string stem = "test/outputs/baseline/" + debug_name(c.run, p, false, i);
+      NPU_TRY(save(c, s, stem + ".npy", b.values));
+      if (b.index) NPU_TRY(save(c, s, stem + "_index.npy", *b.index));
+    }
   }
   s.verdict = s.proofs.empty() ? Verdict::skip : Verdict::pass;
   if (s.proofs.empty()) s.reason = "no samples were given";

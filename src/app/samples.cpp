@@ -63,9 +63,9 @@ const Tensor* SampleFile::find(std::string_view name) const {
   return nullptr;
 }
 
-std::vector<Tensor> SampleFile::baseline() const {
-  std::vector<Tensor> out;
-  while (const Tensor* t = find("out." + std::to_string(out.size()))) out.push_back(*t);
+Result<std::vector<Baseline>> SampleFile::baseline() const {
+  Result<std::vector<Baseline>> out = read_baselines(arrays);
+  if (!out) return std::move(out).error().in_file(path);
   return out;
 }
 

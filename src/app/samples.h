@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "exec/baseline.h"
 #include "frontends/frontend.h"
 
 namespace npuport::app {
@@ -14,7 +15,7 @@ struct SampleFile {
   std::string path;
   std::vector<std::pair<std::string, Tensor>> arrays;
   const Tensor* find(std::string_view name) const;
-  std::vector<Tensor> baseline() const;  // out.0, out.1, … until the first gap
+  Result<std::vector<Baseline>> baseline() const;  // out.0, out.1, … until the first gap; whole or chosen elements
 };
 
 // Reads FILE, all *.npz of a DIR (sorted by name), or a pattern with * in its last component. bad_input_data when a

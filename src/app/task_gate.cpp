@@ -106,7 +106,7 @@ Result<std::vector<Proof>> run_single(const Project& project, const std::vector<
             kGates[static_cast<size_t>(project.task.gate.kind)],
             {},
             false};
-    const std::vector<Tensor> baseline = s.baseline();
+    NPU_ASSIGN(const std::vector<Baseline> baseline, s.baseline());
     if (baseline.empty()) {
       p.result.verdict = Verdict::unverified;
       p.result.reason = "the sample holds no baseline (out.0)";

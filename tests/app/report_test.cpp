@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
+
+#include "base/diag_codes.h"
 
 namespace npuport::app {
 namespace {
@@ -27,7 +30,7 @@ PortRun hostile_run(ProjectPart& part) {
   s.title = evil;
   s.verdict = Verdict::fail;
   s.reason = evil;
-  Diag d({}, evil, evil);
+  Diag d(diag::gate_failed, evil, evil);
   d.where = {evil, evil, evil, evil};
   s.problems.push_back(d);
   s.proofs.push_back({evil, evil, evil, "general", {}, false});

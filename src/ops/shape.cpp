@@ -195,7 +195,7 @@ Types infer_slice(const InferCall& c) {
           fmt::format("slice {}:{}:{} of axis {} with {} elements", starts[i], ends[i], steps[i], axes[i], size),
           "0 <= start <= end <= size and step >= 1 is the canonical form.");
     }
-    size = (ends[i] - starts[i] - 1) / steps[i] + (ends[i] > starts[i] ? 1 : 0);
+    size = ends[i] > starts[i] ? (ends[i] - starts[i] - 1) / steps[i] + 1 : 0;
   }
   return one_output(c.in[0]->dtype, std::move(y));
 }

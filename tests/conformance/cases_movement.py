@@ -308,7 +308,6 @@ def creation(c):
             c.add("ones", size, dtype=dtype)
             c.add("full", size, 2.5, dtype=dtype)
             c.add("full", size, 3, dtype=dtype)
-        c.add("full", [2], True, dtype=dtype)
         for source in (torch.float32, torch.int64, torch.float16):
             x = c.tensor((2, 3), source)
             c.add("zeros_like", x, dtype=dtype)

@@ -156,7 +156,7 @@ def order(c):
                 c.add("argsort", distinct(c, shape), dim, descending)
                 c.add("sort.stable", c.tensor(shape, torch.int64, 0, 2), stable=True, dim=dim, descending=descending)
             size = shape[dim] if shape else 1
-            for k in {0, 1, size}:
+            for k in {0 if shape else 1, 1, size}:
                 for largest in (True, False):
                     c.add("topk", distinct(c, shape), k, dim, largest)
             c.add("kthvalue", distinct(c, shape), 1, dim)

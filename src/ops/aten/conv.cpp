@@ -41,8 +41,8 @@ void emit(AtenCall& c, ConvArgs a) {
 
 void convolution(AtenCall& c) {
   const Ints pad = c.ints("padding");
-  emit(c, {c.ints("stride"), pad, pad, c.ints("dilation"), c.ints("output_padding"), c.i("groups"),
-           c.flag("transposed")});
+  emit(c,
+       {c.ints("stride"), pad, pad, c.ints("dilation"), c.ints("output_padding"), c.i("groups"), c.flag("transposed")});
 }
 
 void conv(AtenCall& c) {

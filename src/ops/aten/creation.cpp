@@ -70,11 +70,15 @@ bool reasonable(AtenCall& c, double count) {
   return false;
 }
 
-// ceil((end - start) / step) elements; integers stay exact, floats are start + i * step in double.
-void range(AtenCall& c, const AtenScalar& start, const AtenScalar& end, const AtenScalar& step) {
-  const bool real_numbers =
-      start.kind == AtenScalar::real || end.kind == AtenScalar::real || step.kind == AtenScalar::real;
+// ceil((end - start) / step) elements. An integer dtype truncates the bounds first; floats are start + i * step in
+// double.
+void range(AtenCall& c, AtenScalar start, AtenScalar end, AtenScalar step) {
+  bool real_numbers = start.kind == AtenScalar::real || end.kind == AtenScalar::real || step.kind == AtenScalar::real;
   const DType t = c.dtype("dtype").value_or(real_numbers ? DType::f32 : DType::i64);
+  if (real_numbers && !is_float(t)) {
+    for (AtenScalar* s : {&start, &end, &step}) *s = integer(s->as_int());
+    real_numbers = false;
+  }
   const double from = start.as_double(), by = step.as_double();
   if (by == 0 || (by > 0 ? from > end.as_double() : from < end.as_double())) {
     return refuse(c, diag::raised, "arange: the step does not lead from start to end");
@@ -215,9 +219,10 @@ constexpr AtenRow rows[] = {
     {"fill.Tensor(Tensor self, Tensor value) -> Tensor", {}, N, fill_tensor},
     {"zero(Tensor self) -> Tensor", {}, N, zero},
     {"copy(Tensor self, Tensor src, bool non_blocking=False) -> Tensor", {}, N, copy},
-    {"arange(Scalar end, *, " OPTIONS ") -> Tensor", {}, N, arange},
-    {"arange.start(Scalar start, Scalar end, *, " OPTIONS ") -> Tensor", {}, N, arange_start},
+    // The longest form first: with two or three positional numbers it must win.
     {"arange.start_step(Scalar start, Scalar end, Scalar step=1, *, " OPTIONS ") -> Tensor", {}, N, arange_step},
+    {"arange.start(Scalar start, Scalar end, *, " OPTIONS ") -> Tensor", {}, N, arange_start},
+    {"arange(Scalar end, *, " OPTIONS ") -> Tensor", {}, N, arange},
     {"linspace(Scalar start, Scalar end, int? steps=None, *, " OPTIONS ") -> Tensor", {}, N, linspace},
     {"logspace(Scalar start, Scalar end, int? steps=None, float base=10.0, *, " OPTIONS ") -> Tensor", {}, N, logspace},
     {"eye(int n, *, " OPTIONS ") -> Tensor", {}, N, [](AtenCall& c) { identity_matrix(c, c.i("n"), c.i("n")); }},

@@ -55,8 +55,8 @@ void linear(AtenCall& c) {
 ValueId scaled_product(AtenCall& c, ValueId extra, ValueId x, ValueId y) {
   Builder& b = c.b;
   const double alpha = c.scalar("alpha").as_double(), beta = c.scalar("beta").as_double();
-  const bool layer = alpha == 1 && beta == 1 && b.constant_of(y) && b.shape(y).size() == 2 &&
-                     b.shape(x).size() == 2 && b.shape(extra) == Shape{b.shape(y)[1]};
+  const bool layer = alpha == 1 && beta == 1 && b.constant_of(y) && b.shape(y).size() == 2 && b.shape(x).size() == 2 &&
+                     b.shape(extra) == Shape{b.shape(y)[1]};
   if (layer) return b.op("linear", {x, b.transpose(y, {1, 0}), extra});
   const ValueId product = mul_scalar(b, matmul_any(b, x, y), alpha);
   return beta == 0 ? product : b.add(product, mul_scalar(b, extra, beta));

@@ -47,16 +47,16 @@ ValueId batch_norm_of_batch(AtenCall& c, ValueId x, ValueId weight, ValueId bias
 }
 
 ValueId with_running(AtenCall& c) {
-  return c.b.op("batch_norm",
-                {c.tensor("input"), c.tensor("weight"), c.tensor("bias"), c.tensor("running_mean"),
-                 c.tensor("running_var")},
-                {{"eps", c.f("eps")}});
+  return c.b.op(
+      "batch_norm",
+      {c.tensor("input"), c.tensor("weight"), c.tensor("bias"), c.tensor("running_mean"), c.tensor("running_var")},
+      {{"eps", c.f("eps")}});
 }
 
 bool check_rank(AtenCall& c, ValueId x, size_t least, std::string_view op) {
   if (c.b.shape(x).size() >= least) return true;
-  c.fail(Diag(diag::shape_mismatch, fmt::format("{}: the input has rank {}, at least {} is needed", op,
-                                                c.b.shape(x).size(), least)));
+  c.fail(Diag(diag::shape_mismatch,
+              fmt::format("{}: the input has rank {}, at least {} is needed", op, c.b.shape(x).size(), least)));
   return false;
 }
 
@@ -64,7 +64,8 @@ void batch_norm(AtenCall& c) {
   const ValueId x = c.tensor("input");
   if (!check_rank(c, x, 2, "batch_norm")) return;
   const bool stored = !c.is_none("running_mean") && !c.is_none("running_var");
-  c.ret(!c.flag("training") && stored ? with_running(c) : batch_norm_of_batch(c, x, c.tensor("weight"), c.tensor("bias")));
+  c.ret(!c.flag("training") && stored ? with_running(c)
+                                      : batch_norm_of_batch(c, x, c.tensor("weight"), c.tensor("bias")));
 }
 
 // (y, save_mean, save_rstd); the saved statistics are empty outside training.
@@ -192,7 +193,8 @@ constexpr AtenRow kRows[] = {
     {.schema = "rms_norm(Tensor input, int[] normalized_shape, Tensor? weight=None, float? eps=None) -> Tensor",
      .fn = rms_norm},
     {.schema = "_weight_norm(Tensor v, Tensor g, int dim=0) -> Tensor", .fn = weight_norm},
-    {.schema = "_weight_norm_interface(Tensor v, Tensor g, int dim=0) -> (Tensor, Tensor)", .fn = weight_norm_interface},
+    {.schema = "_weight_norm_interface(Tensor v, Tensor g, int dim=0) -> (Tensor, Tensor)",
+     .fn = weight_norm_interface},
 };
 
 }  // namespace

@@ -63,8 +63,8 @@ Ints exact_kernel(std::span<const int64_t> in, const Ints& out) {
 
 struct Adaptive {
   Batched x;
-  Shape in;    // spatial sizes
-  Ints out;    // wanted spatial sizes
+  Shape in;     // spatial sizes
+  Ints out;     // wanted spatial sizes
   Ints kernel;  // of the equivalent plain pool, or empty
 
   Adaptive(AtenCall& c, size_t rank) : x(c.b, c.tensor("self"), rank), out(repeat_to(c.ints("output_size"), rank, 1)) {
@@ -111,14 +111,17 @@ void adaptive_max(AtenCall& c) {
 }
 
 constexpr AtenRow kRows[] = {
-    {.schema = "max_pool1d(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=0, int[1] dilation=1, bool "
-               "ceil_mode=False) -> Tensor",
+    {.schema =
+         "max_pool1d(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=0, int[1] dilation=1, bool "
+         "ceil_mode=False) -> Tensor",
      .fn = max_pool<1>},
-    {.schema = "max_pool2d(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, int[2] dilation=1, bool "
-               "ceil_mode=False) -> Tensor",
+    {.schema =
+         "max_pool2d(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, int[2] dilation=1, bool "
+         "ceil_mode=False) -> Tensor",
      .fn = max_pool<2>},
-    {.schema = "max_pool3d(Tensor self, int[3] kernel_size, int[3] stride=[], int[3] padding=0, int[3] dilation=1, bool "
-               "ceil_mode=False) -> Tensor",
+    {.schema =
+         "max_pool3d(Tensor self, int[3] kernel_size, int[3] stride=[], int[3] padding=0, int[3] dilation=1, bool "
+         "ceil_mode=False) -> Tensor",
      .fn = max_pool<3>},
     {.schema = "max_pool1d_with_indices(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=0, int[1] "
                "dilation=1, bool ceil_mode=False) -> (Tensor, Tensor)",

@@ -262,7 +262,7 @@ constexpr char kCummax[] = "cummax", kCummin[] = "cummin";
 void logcumsumexp(AtenCall& c) {
   const ValueId x = as_float(c.b, c.tensor("self"));
   const Shape shape = c.b.shape(x);
-  if (shape.empty()) return c.ret(x);
+  if (shape.empty() || element_count(shape) == 0) return c.ret(x);
   const int64_t axis = c.axis("dim", shape.size());
   const DType t = c.b.dtype(x);
   const ValueId top = reduce(c.b, kMax, x, {axis}, true);

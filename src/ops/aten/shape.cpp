@@ -225,13 +225,7 @@ void meshgrid(AtenCall& c, bool xy) {
   for (size_t i = 0; i < values.size(); ++i) {
     Shape line(shape.size(), 1);
     line[i] = shape[i];
-    ValueId grid = c.b.expand(c.b.reshape(values[i], line), shape);
-    if (swapped) {
-      Ints perm = all_axes(shape.size());
-      std::swap(perm[0], perm[1]);
-      grid = c.b.transpose(grid, std::move(perm));
-    }
-    out.push_back(grid);
+    out.push_back(c.b.expand(c.b.reshape(values[i], line), shape));
   }
   if (swapped) std::swap(out[0], out[1]);
   c.ret_list(std::move(out));

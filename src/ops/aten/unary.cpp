@@ -131,7 +131,12 @@ void nan_to_num(AtenCall& c) {
 void signbit(AtenCall& c) {
   const ValueId x = c.tensor("self");
   if (c.b.dtype(x) == DType::boolean) return c.ret(no_element(c.b, x, false));
-  c.ret(c.b.op("less", {x, c.b.scalar(0.0, c.b.dtype(x))}));
+  const ValueId zero = c.b.scalar(0.0, c.b.dtype(x)), below = c.b.op("less", {x, zero});
+  if (!is_float(c.b.dtype(x))) return c.ret(below);
+  // 1 / -0 = -inf tells the two zeros apart.
+  const ValueId low_zero =
+      c.b.op("logical_and", {c.b.op("equal", {x, zero}), c.b.op("less", {c.b.op("reciprocal", {x}), zero})});
+  c.ret(c.b.op("logical_or", {below, low_zero}));
 }
 
 constexpr Promote F = Promote::to_float;

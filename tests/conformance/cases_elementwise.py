@@ -37,6 +37,7 @@ def fill(c):
     selection(c)
     ternary(c)
     types(c)
+    aliases(c)
 
 
 def unary(c):
@@ -248,6 +249,44 @@ def ternary(c):
     for weight in (0, 0.3, 0.5, 0.7, 1, -1.0, 2.0):
         c.add("lerp.Scalar", c.tensor((3, 4)), c.tensor((4,)), weight)
     c.add("lerp.Tensor", c.tensor((3, 4)), c.tensor((4,)), c.tensor((3, 1), low=-1, high=2))
+
+
+def aliases(c):
+    """Second names of the same rows."""
+    x = c.tensor((3, 4), low=0.1, high=0.9)
+    for name in ("absolute", "negative", "arccos", "arcsin", "arcsinh", "arctan", "arctanh", "fix", "special_erf",
+                 "special_erfinv", "special_exp2", "special_expm1", "special_gammaln", "special_log1p", "real",
+                 "conj", "conj_physical", "resolve_conj", "resolve_neg", "lift", "lift_fresh", "lift_fresh_copy"):
+        c.add(name, x)
+    c.add("arccosh", x + 1)
+    for name in ("greater", "greater_equal", "less", "less_equal", "not_equal", "subtract", "multiply", "divide"):
+        c.add(name + ".Tensor", c.tensor((3, 4)), c.tensor((4,), low=0.5))
+        c.add(name + ".Scalar", c.tensor((3, 4)), 2)
+    for name in ("divide.Tensor_mode", "div.Tensor_mode"):
+        c.add(name, c.tensor((9,)), c.tensor((9,), low=0.5), rounding_mode="floor")
+    c.add("divide.Scalar_mode", c.tensor((9,)), 2, rounding_mode="trunc")
+    c.add("true_divide.Scalar", c.tensor((9,), torch.int64), 2)
+    c.add("arctan2", c.tensor((9,)), c.tensor((9,)))
+    for name in ("clip", "clamp"):
+        c.add(name, c.tensor((9,)), -1, 1)
+    c.add("clip.Tensor", c.tensor((9,)), c.tensor((9,)), None)
+    c.add("copysign.Scalar", c.tensor((9,)), -2.0)
+    c.add("ldexp.Tensor", c.tensor((9,)), c.tensor((9,), torch.int64))
+    for name in ("bitwise_and", "bitwise_or", "bitwise_xor"):
+        c.add(name + ".Scalar_Tensor", 6, c.tensor((5,), torch.int64))
+    for name in ("__lshift__", "__rshift__"):
+        c.add(name + ".Scalar", c.tensor((5,), torch.int64, 0, 40), 2)
+    for name in ("bitwise_left_shift", "bitwise_right_shift"):
+        c.add(name + ".Tensor_Scalar", c.tensor((5,), torch.int64, 0, 40), 2)
+    for name in ("special_softmax", "special_log_softmax"):
+        c.add(name, x, 1)
+    c.add("_log_softmax", x, 1, False)
+    c.add("special_logit", x, None)
+    c.add("rrelu", c.tensor((9,)), 0.1, 0.3, False)
+    for name in ("feature_dropout", "alpha_dropout", "feature_alpha_dropout"):
+        c.add(name, c.tensor((2, 3, 4)), 0.5, False)
+    c.add("type_as", x, c.tensor((2,), torch.int64))
+    c.add("to.dtype_layout", x, dtype=torch.float64)
 
 
 def types(c):

@@ -53,6 +53,16 @@ def views(c):
             c.add(f"atleast_{rank}d", c.tensor(shape))
 
 
+    c.add("_unsafe_view", c.tensor((2, 6)), [3, -1])
+    c.add("_reshape_alias", c.tensor((2, 6)), [3, 4], [4, 1])
+    c.add("_shape_as_tensor", c.tensor((2, 6)))
+    c.add("adjoint", c.tensor((2, 6)))
+    c.add("mH", c.tensor((2, 6)))
+    c.add("swapdims", c.tensor((2, 3, 4)), 0, -1)
+    c.add("moveaxis.int", c.tensor((2, 3, 4)), 0, -1)
+    c.add("moveaxis.intlist", c.tensor((2, 3, 4)), [0, 1], [1, 2])
+
+
 def permutations(c):
     for dtype in DTYPES:
         c.add("permute", c.tensor((2, 3, 4), dtype), [2, 0, 1])
@@ -95,6 +105,10 @@ def cutting(c):
         c.add("tensor_split.sections", c.tensor((5, 3)), size)
     c.add("split_with_sizes", c.tensor((5, 3)), [2, 0, 3])
     c.add("split_with_sizes", c.tensor((2, 5)), [1, 4], -1)
+    c.add("unsafe_chunk", c.tensor((5, 3)), 2)
+    c.add("unsafe_split.Tensor", c.tensor((5, 3)), 2)
+    c.add("unsafe_split_with_sizes", c.tensor((5, 3)), [2, 3])
+    c.add("narrow_copy", c.tensor((5, 3)), 0, 1, 2)
     for indices in ([1, 3], [2], [0, 5, 9], [-1], [3, 1]):
         c.add("tensor_split.indices", c.tensor((5, 2)), indices)
     for args in ((0, 1, 3), (0, None, 2), (0, 2, None), (1, 0, 4, 2), (1, 1, None, 3), (0, 0, 9)):
@@ -144,6 +158,8 @@ def padding(c):
     c.add("replication_pad2d", c.tensor((1, 2, 3, 3)), [5, 0, 1, 4])
     c.add("replication_pad3d", c.tensor((1, 2, 2, 3, 3)), [1, 0, 1, 2, 2, 1])
     c.add("pad", c.tensor((3, 4)), [1, 1], "constant", 7.0)
+    c.add("reflection_pad3d", c.tensor((1, 2, 3, 3, 3)), [1, 2, 2, 1, 0, 1])
+    c.add("_pad_circular", c.tensor((1, 2, 5)), [2, 5])
 
 
 def repeating(c):

@@ -129,6 +129,12 @@ def norms(c):
     c.add("linalg_norm", c.tensor((3, 4)))
 
 
+    c.add("norm.ScalarOpt_dim_dtype", c.tensor((3, 4)), 2, [1], False, dtype=torch.float64)
+    c.add("norm.ScalarOpt_dtype", c.tensor((3, 4)), 2, dtype=torch.float64)
+    c.add("special_logsumexp", c.tensor((3, 4)), [1])
+    c.add("searchsorted.Scalar", torch.tensor([1.0, 3.0]), 2)
+
+
 def running(c):
     for shape in ((5,), (3, 4), (2, 3, 4), (), (0,), (1, 1)):
         for dim in range(-max(1, len(shape)), max(1, len(shape))):

@@ -70,26 +70,26 @@ bool reasonable(AtenCall& c, double count) {
   return false;
 }
 
-// ceil((end - start) / step) elements. An integer dtype truncates the bounds first; floats are start + i * step in
-// double.
-void range(AtenCall& c, AtenScalar start, AtenScalar end, AtenScalar step) {
-  bool real_numbers = start.kind == AtenScalar::real || end.kind == AtenScalar::real || step.kind == AtenScalar::real;
+// ceil((end - start) / step) elements. Integer types truncate start and step, int64 also the end (PyTorch counts the
+// elements of the narrower types with the bounds as given). Floats are start + i * step in double.
+void range(AtenCall& c, const AtenScalar& start, const AtenScalar& end, const AtenScalar& step) {
+  const bool real_numbers =
+      start.kind == AtenScalar::real || end.kind == AtenScalar::real || step.kind == AtenScalar::real;
   const DType t = c.dtype("dtype").value_or(real_numbers ? DType::f32 : DType::i64);
-  if (real_numbers && !is_float(t)) {
-    for (AtenScalar* s : {&start, &end, &step}) *s = integer(s->as_int());
-    real_numbers = false;
-  }
-  const double from = start.as_double(), by = step.as_double();
-  if (by == 0 || (by > 0 ? from > end.as_double() : from < end.as_double())) {
+  const auto bound = [&](const AtenScalar& s) {
+    return t == DType::i64 ? static_cast<double>(s.as_int()) : s.as_double();
+  };
+  const double from = bound(start), to = bound(end), by = bound(step);
+  if (by == 0 || (by > 0 ? from > to : from < to)) {
     return refuse(c, diag::raised, "arange: the step does not lead from start to end");
   }
-  const double count = std::ceil((end.as_double() - from) / by);
+  const double count = std::ceil((to - from) / by);
   if (!reasonable(c, count)) return;
   const int64_t n = static_cast<int64_t>(count);
-  if (!real_numbers) {
+  if (!is_float(t)) {
     Tensor v = Tensor::zeros(DType::i64, {n});
-    const std::span<int64_t> to = v.mut<int64_t>();
-    for (int64_t i = 0; i < n; ++i) to[static_cast<size_t>(i)] = start.i + i * step.i;
+    const std::span<int64_t> out = v.mut<int64_t>();
+    for (int64_t i = 0; i < n; ++i) out[static_cast<size_t>(i)] = start.as_int() + i * step.as_int();
     return c.ret(c.b.constant(t == DType::i64 ? std::move(v) : cast_tensor(v, t)));
   }
   Reals values(static_cast<size_t>(n));

@@ -259,6 +259,10 @@ def indexing(c):
     c.add("take_along_dim", c.tensor((3, 4)), c.integers((5,), 0, 12))
     for classes in (5, -1):
         c.add("one_hot", c.integers((2, 3), 0, 5), classes)
+    for name in ("nonzero", "argwhere", "nonzero_numpy", "where"):
+        for shape in ((5,), (3, 4), (2, 1, 3)):
+            c.add(name, c.tensor(shape, torch.bool))
+    c.add("nonzero", c.tensor((3, 4), torch.int64, -1, 1))
     c.add("masked_select", c.tensor((3, 4)), c.tensor((3, 4), torch.bool))
     c.add("masked_select", c.tensor((3, 1)), c.tensor((4,), torch.bool))
 

@@ -135,6 +135,12 @@ def norms(c):
     c.add("searchsorted.Scalar", torch.tensor([1.0, 3.0]), 2)
 
 
+    for a, b in (((3,), (3,)), ((2, 3), (3,)), ((2, 3), (4, 3)), ((), (3,)), ((2, 2, 3), (4, 3))):
+        c.add("inner", c.tensor(a), c.tensor(b))
+    for a, b in (((2, 3), (2, 2)), ((3,), (2, 2)), ((2, 2, 2), (3,)), ((), (2,))):
+        c.add("kron", c.tensor(a), c.tensor(b))
+
+
 def running(c):
     for shape in ((5,), (3, 4), (2, 3, 4), (), (0,), (1, 1)):
         for dim in range(-max(1, len(shape)), max(1, len(shape))):

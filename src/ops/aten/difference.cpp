@@ -56,10 +56,45 @@ void cross(AtenCall& c) {
 }
 void linalg_cross(AtenCall& c) { ret_cross(c, c.axis("dim", c.shape("self").size())); }
 
+// Sum of products over both last axes.
+void inner(AtenCall& c) {
+  const ValueId x = c.tensor("self"), y = c.tensor("other");
+  const Shape xs = c.b.shape(x), ys = c.b.shape(y);
+  if (xs.empty() || ys.empty()) return c.ret(c.b.mul(x, y));
+  if (xs.back() != ys.back()) return refuse(c, diag::shape_mismatch, "inner: the last dimensions differ");
+  Shape rows(xs.begin(), xs.end() - 1), wide = rows;
+  wide.insert(wide.end(), ys.size() - 1, 1);
+  wide.push_back(xs.back());
+  const ValueId product = c.b.mul(c.b.reshape(x, std::move(wide)), y);
+  const int64_t last = static_cast<int64_t>(xs.size() + ys.size()) - 2;
+  c.ret(reduce(c.b, "reduce_sum", product, {last}, false));
+}
+
+// Every element of self times the whole of other, laid out as blocks.
+void kron(AtenCall& c) {
+  const ValueId x = c.tensor("self"), y = c.tensor("other");
+  const size_t rank = std::max(c.b.shape(x).size(), c.b.shape(y).size());
+  const auto full_rank = [&](ValueId v) {
+    Shape shape = c.b.shape(v);
+    shape.insert(shape.begin(), rank - shape.size(), 1);
+    return shape;
+  };
+  const Shape xs = full_rank(x), ys = full_rank(y);
+  Shape outer, block, merged;
+  for (size_t d = 0; d < rank; ++d) {
+    outer.insert(outer.end(), {xs[d], 1});
+    block.insert(block.end(), {1, ys[d]});
+    merged.push_back(xs[d] * ys[d]);
+  }
+  c.ret(c.b.reshape(c.b.mul(c.b.reshape(x, outer), c.b.reshape(y, block)), merged));
+}
+
 constexpr Promote C = Promote::common;
 
 constexpr AtenRow rows[] = {
     {"diff(Tensor self, int n=1, int dim=-1, Tensor? prepend=None, Tensor? append=None) -> Tensor", {}, C, diff},
+    {"inner(Tensor self, Tensor other) -> Tensor", {}, C, inner},
+    {"kron(Tensor self, Tensor other) -> Tensor", {}, C, kron},
     {"cross(Tensor self, Tensor other, int? dim=None) -> Tensor", {}, C, cross},
     {"linalg_cross(Tensor self, Tensor other, *, int dim=-1) -> Tensor", {}, C, linalg_cross},
 };

@@ -243,6 +243,46 @@ void masked_select(AtenCall& c) {
   c.ret(take_constant(c.b, flat(c.b, c.b.expand(x, *shape)), at, 0));
 }
 
+// Positions of the true elements: rows of coordinates, or one vector per axis. Their number must be known.
+std::optional<std::vector<Ints>> known_positions(AtenCall& c, ValueId x) {
+  const Tensor* known = c.b.constant_of(as_bool(c.b, x));
+  if (known == nullptr) {
+    refuse(c, diag::data_dependent, "the number of non-zero elements depends on the inputs",
+           "Use torch.where(condition, a, b), or multiply by the mask.");
+    return std::nullopt;
+  }
+  std::vector<Ints> at(known->shape.size());
+  const Ints strides = strides_of(known->shape);
+  for (int64_t i = 0; i < known->count(); ++i) {
+    if (get_int(*known, i) == 0) continue;
+    for (size_t d = 0; d < at.size(); ++d) at[d].push_back(i / strides[d] % known->shape[d]);
+  }
+  return at;
+}
+void nonzero(AtenCall& c) {
+  const ValueId x = c.tensor("self");
+  if (c.b.shape(x).empty()) return refuse(c, diag::unsupported, "nonzero of a 0-dimensional tensor");
+  const std::optional<std::vector<Ints>> at = known_positions(c, x);
+  if (!at) return;
+  Ints rows;
+  for (size_t i = 0; i < at->front().size(); ++i) {
+    for (const Ints& column : *at) rows.push_back(column[i]);
+  }
+  const Shape shape = {static_cast<int64_t>(at->front().size()), static_cast<int64_t>(at->size())};
+  c.ret(c.b.constant(Tensor::of<int64_t>(shape, std::span<const int64_t>(rows))));
+}
+template <const char* arg>
+void nonzero_columns(AtenCall& c) {
+  const ValueId x = c.tensor(arg);
+  if (c.b.shape(x).empty()) return refuse(c, diag::unsupported, "nonzero of a 0-dimensional tensor");
+  const std::optional<std::vector<Ints>> at = known_positions(c, x);
+  if (!at) return;
+  std::vector<ValueId> columns;
+  for (const Ints& column : *at) columns.push_back(c.b.ints(column));
+  c.ret_list(std::move(columns));
+}
+constexpr char kSelf[] = "self", kCondition[] = "condition";
+
 constexpr Promote N = Promote::none;
 
 constexpr AtenRow rows[] = {
@@ -291,6 +331,10 @@ constexpr AtenRow rows[] = {
     {"triu(Tensor self, int diagonal=0) -> Tensor", {}, N, triangle<true>},
     {"tril(Tensor self, int diagonal=0) -> Tensor", {}, N, triangle<false>},
     {"masked_scatter(Tensor self, Tensor mask, Tensor source) -> Tensor", {}, N, masked_scatter},
+    {"nonzero(Tensor self) -> Tensor", {}, N, nonzero},
+    {"argwhere(Tensor self) -> Tensor", {}, N, nonzero},
+    {"nonzero_numpy(Tensor self) -> Tensor[]", {}, N, nonzero_columns<kSelf>},
+    {"where(Tensor condition) -> Tensor[]", {}, N, nonzero_columns<kCondition>},
     {"masked_select(Tensor self, Tensor mask) -> Tensor", {}, N, masked_select},
 };
 

@@ -1,25 +1,17 @@
 #include "app/prepare_part.h"
 
 #include "app/legality.h"
-#include "passes/cleanup.h"
-#include "passes/fuse.h"
-#include "passes/layout.h"
+#include "passes/pipeline.h"
 
 namespace npuport::app {
 
 Status prepare_graph(const App& app, Graph& g, IoContract& contract, Ledger& ledger, const PrepareRequest& request) {
   const TargetLegality legality(request.target, request.keep);
-  NPU_ASSIGN(contract, io_contract(g));
-  PassContext context{request.options,
-                      ledger,
-                      &contract,
-                      &legality,
-                      nullptr,
-                      [&](int level, const std::string& line) { app.log(level + 1, line); },
-                      ""};
-  const PassDef* const passes[] = {&cleanup_pass,       &fold_pass,   &fuse_pass, &cleanup_pass,
-                                   &channels_last_pass, &absorb_pass, &fold_pass, &cleanup_pass};
-  return run_passes(g, passes, context);
+  const auto log = [&](int level, const std::string& line) { app.log(level + 1, line); };
+  NPU_ASSIGN(Prepared prepared, prepare(std::move(g), request.options, legality, nullptr, ledger, log));
+  g = std::move(prepared.graph);
+  contract = std::move(prepared.io);
+  return {};
 }
 
 Status prepare_part(PortContext& c, PartRun& p) {

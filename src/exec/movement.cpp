@@ -138,7 +138,10 @@ std::unique_ptr<Kernel> prepare_blocks(const PrepareCall& call) {
   // Deep: few pixels, many channels; wide: the other way round.
   const ValueId deep = to_space ? call.inputs[0] : call.outputs[0], wide = to_space ? call.outputs[0] : call.inputs[0];
   LayoutPtr given = call.layouts[0];
-  if (given && given->strides.empty()) given = nullptr;
+  // Out of a blocked form into channels-last: the convolutions around like that, and its copies are longer.
+  if (given && given->strides.empty()) {
+    given = nhwc ? nullptr : ordered_layout(call.graph.shape(call.inputs[0]), Ints{0, 2, 3, 1});
+  }
   const Shape &ds = call.graph.shape(deep), &ws = call.graph.shape(wide);
   if (ds.size() != 4) return nullptr;
   // The result keeps the input's order of dimensions.

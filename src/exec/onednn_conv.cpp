@@ -243,8 +243,11 @@ memory packed_weights(const PrepareCall& call, const Problem& p, const Chain& ch
   memory::desc dense(p.weights, memory::data_type::f32, strides_of(p.weights));
   const memory plain = pack(call.data[1], stored, dense);
   auto* w = static_cast<float*>(plain.get_data_handle());
-  const int64_t per_channel = element_count(p.weights) / static_cast<int64_t>(chain.scale.size());
-  for (int64_t i = 0; i < element_count(p.weights); ++i) w[i] *= chain.scale[static_cast<size_t>(i / per_channel)];
+  const auto channels = static_cast<int64_t>(chain.scale.size());
+  const int64_t per_channel = element_count(p.weights) / channels;
+  for (int64_t c = 0; c < channels; ++c) {
+    for (int64_t i = 0; i < per_channel; ++i) w[c * per_channel + i] *= chain.scale[static_cast<size_t>(c)];
+  }
   return pack(w, dense, want);
 }
 

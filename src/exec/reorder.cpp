@@ -35,6 +35,22 @@ std::vector<Dim> loop_order(std::span<const int64_t> shape, std::span<const int6
 
 constexpr int64_t kTile = 16;
 
+// A few interleaved columns (the three colours of an image) against long rows, either way round.
+template <int kFew, class T>
+void copy_few(const T* from, T* to, const Dim& many, const Dim& few) {
+  for (int64_t i = 0; i < many.size; ++i) {
+    for (int k = 0; k < kFew; ++k) to[i * many.to + k * few.to] = from[i * many.from + k * few.from];
+  }
+}
+
+template <class T>
+bool copy_few(const T* from, T* to, const Dim& many, const Dim& few) {
+  if (few.size == 2) copy_few<2>(from, to, many, few);
+  if (few.size == 3) copy_few<3>(from, to, many, few);
+  if (few.size == 4) copy_few<4>(from, to, many, few);
+  return few.size >= 2 && few.size <= 4;
+}
+
 // One plane: rows × columns, destination contiguous in columns, source contiguous (or not) in rows.
 template <class T>
 void copy_plane(const T* from, T* to, const Dim& row, const Dim& col) {
@@ -42,6 +58,7 @@ void copy_plane(const T* from, T* to, const Dim& row, const Dim& col) {
     for (int64_t r = 0; r < row.size; ++r) std::memcpy(to + r * row.to, from + r * row.from, sizeof(T) * col.size);
     return;
   }
+  if (copy_few(from, to, row, col) || copy_few(from, to, col, row)) return;
   for (int64_t r0 = 0; r0 < row.size; r0 += kTile) {
     const int64_t r1 = std::min(row.size, r0 + kTile);
     for (int64_t c0 = 0; c0 < col.size; c0 += kTile) {

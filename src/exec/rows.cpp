@@ -205,10 +205,54 @@ std::unique_ptr<Kernel> prepare_reduce(const PrepareCall& call) {
   return kernel;
 }
 
+// ---- linear of a single row
+// ----------------------------------------------------------------------------------------------
+
+class DotsKernel : public Kernel {
+ public:
+  DotsKernel(const float* weight, int64_t n, int64_t depth) : weight_(weight), n_(n), depth_(depth) {
+    name = std::string("dots ") + simd::table().isa;
+  }
+  Status run(const RunCall& call) override {
+    const float* x = call.in[0].as<float>();
+    const float* b = call.in.size() > 2 && call.in[2].present() ? call.in[2].as<float>() : nullptr;
+    float* y = call.out[0].as<float>();
+    // Pieces of four rows, so that threads do not change which rows are summed together.
+    parallel_for(n_ * depth_ < 65536 ? 1 : call.threads, n_, 4, [&](int64_t begin, int64_t end) {
+      simd::table().dots(weight_ + begin * depth_, depth_, x, b ? b + begin : nullptr, y + begin, end - begin, depth_);
+    });
+    return {};
+  }
+
+ private:
+  const float* weight_;  // lives as long as the graph
+  int64_t n_, depth_;
+};
+
+bool accepts_one_row(const Graph& g, NodeId id) {
+  const Node& n = g.node(id);
+  const Shape& x = g.shape(n.inputs[0]);
+  return is_f32(g, id) && g.type(n.inputs[1]).dtype == DType::f32 && n.attr().s("activation") == "none" &&
+         element_count(x) == x.back() && element_count(g.shape(n.outputs[0])) > 0;
+}
+
+// Reading the weights is all the time it takes: they stay where they are, unpacked.
+std::unique_ptr<Kernel> prepare_one_row(const PrepareCall& call) {
+  if (!call.constant(1) || call.layouts[1]) return nullptr;
+  const Shape& w = call.graph.shape(call.inputs[1]);
+  auto kernel = std::make_unique<DotsKernel>(reinterpret_cast<const float*>(call.data[1]), w[0], w[1]);
+  kernel->in_unused = {false, true, false};
+  return kernel;
+}
+
 constexpr Override kRows[] = {
-    {"softmax", "simd", is_f32, nullptr, prepare_softmax},    {"log_softmax", "simd", is_f32, nullptr, prepare_softmax},
-    {"layer_norm", "simd", is_f32, nullptr, prepare_norm},    {"rms_norm", "simd", is_f32, nullptr, prepare_norm},
-    {"reduce_mean", "simd", is_f32, nullptr, prepare_reduce}, {"reduce_sum", "simd", is_f32, nullptr, prepare_reduce},
+    {"linear", "simd", accepts_one_row, nullptr, prepare_one_row},
+    {"softmax", "simd", is_f32, nullptr, prepare_softmax},
+    {"log_softmax", "simd", is_f32, nullptr, prepare_softmax},
+    {"layer_norm", "simd", is_f32, nullptr, prepare_norm},
+    {"rms_norm", "simd", is_f32, nullptr, prepare_norm},
+    {"reduce_mean", "simd", is_f32, nullptr, prepare_reduce},
+    {"reduce_sum", "simd", is_f32, nullptr, prepare_reduce},
 };
 
 }  // namespace

@@ -238,6 +238,18 @@ TEST(SimdOverrides, BinaryOnViews) {
   expect_like_reference(net, 1e-6);
 }
 
+TEST(SimdOverrides, LinearOfOneRow) {
+  for (const int64_t n : {1, 3, 8, 1001}) {
+    for (const int64_t depth : {1, 15, 64, 257}) {
+      Net net;
+      const ValueId x = net.input({1, 1, depth});
+      net.finish({net.b.op("linear", {x, net.scaled({n, depth}, depth), net.weight({n})}),
+                  net.b.op("linear", {x, net.scaled({n, depth}, depth)})});
+      EXPECT_TRUE(expect_like_reference(net, 2e-6).used("dots"));
+    }
+  }
+}
+
 TEST(SimdOverrides, Where) {
   Net net;
   const ValueId x = net.input({3, 4, 5});

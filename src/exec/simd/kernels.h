@@ -141,6 +141,29 @@ void accumulate(const float* x, float* acc, int64_t n) {
   for (; i < n; ++i) acc[i] += x[i];
 }
 
+template <int R>
+void dots_of(const float* w, int64_t row, const float* x, float* y, int64_t depth) {
+  Vec acc[R] = {}, more[R] = {};
+  int64_t k = 0;
+  for (; k + 2 * W <= depth; k += 2 * W) {
+    const Vec a = load(x + k), b = load(x + k + W);
+    for (int r = 0; r < R; ++r) {
+      acc[r] += load(w + r * row + k) * a;
+      more[r] += load(w + r * row + k + W) * b;
+    }
+  }
+  for (int r = 0; r < R; ++r) y[r] = total(acc[r] + more[r]);
+  for (; k < depth; ++k)
+    for (int r = 0; r < R; ++r) y[r] += w[r * row + k] * x[k];
+}
+
+void dots(const float* w, int64_t row, const float* x, const float* b, float* y, int64_t n, int64_t depth) {
+  int64_t i = 0;
+  for (; i + 4 <= n; i += 4) dots_of<4>(w + i * row, row, x, y + i, depth);
+  for (; i < n; ++i) dots_of<1>(w + i * row, row, x, y + i, depth);
+  for (i = 0; b && i < n; ++i) y[i] += b[i];
+}
+
 void softmax(const float* x, float* y, int64_t n, bool log) {
   const float most = row_max(x, n);
   Vec s{};
@@ -191,9 +214,9 @@ void norm(const float* x, const float* w, const float* b, float* y, int64_t n, f
 }  // namespace
 
 const Table& NPU_SIMD_TABLE() {
-  static constexpr Table kTable = {NPU_SIMD_ISA,   unary,     binary,     select,         softmax,
-                                   norm,           sum,       accumulate, attention_work, attention_packed,
-                                   attention_pack, attention, kQueryRows};
+  static constexpr Table kTable = {NPU_SIMD_ISA, unary,      binary, select,         softmax,          norm,
+                                   sum,          accumulate, dots,   attention_work, attention_packed, attention_pack,
+                                   attention,    kQueryRows};
   return kTable;
 }
 

@@ -56,6 +56,8 @@ struct Table {
   float (*sum)(const float* x, int64_t n);
   // acc[i] += x[i]
   void (*accumulate)(const float* x, float* acc, int64_t n);
+  // y[i] = dot(w + i * row, x) + b[i] over `depth` elements, for `n` rows; b may be null.
+  void (*dots)(const float* w, int64_t row, const float* x, const float* b, float* y, int64_t n, int64_t depth);
   // Floats of work memory for `attention`, and for the packed keys and values of one head.
   int64_t (*attention_work)(int64_t depth, int64_t value_depth);
   int64_t (*attention_packed)(int64_t depth, int64_t value_depth, int64_t keys);

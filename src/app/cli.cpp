@@ -185,6 +185,17 @@ Status set_tools(Arguments& a) {
   return {};
 }
 
+// The first plain argument when it names no verb; empty otherwise.
+std::string unknown_verb(const CLI::App& root, int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word.starts_with('-')) continue;
+    const auto named = [&](const CLI::App* c) { return c->get_name() == word; };
+    return root.get_subcommands(named).empty() ? word : "";
+  }
+  return "";
+}
+
 int report(const App& app, const CommandResult& result) {
   if (!result) {
     if (app.json) fmt::print("{}", dump_json(Json{{"error", diag_json(result.error())}}));
@@ -238,6 +249,8 @@ int run_cli(int argc, char** argv) {
     root.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return root.exit(e);
+    if (const std::string verb = unknown_verb(root, argc, argv); !verb.empty())
+      return report(a.app, Diag(diag::usage, "there is no verb '" + verb + "'", "`npuport --help` lists them"));
     return report(a.app, Diag(diag::usage, e.what(), "`npuport --help` or `npuport VERB --help`"));
   }
   if (Status s = set_tools(a); !s) return report(a.app, std::move(s).error());

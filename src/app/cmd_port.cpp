@@ -6,10 +6,12 @@
 
 #include "app/commands.h"
 #include "app/output_folder.h"
+#include "app/port_keys.h"
 #include "app/port_steps.h"
 #include "app/report.h"
 #include "base/atomic_file.h"
 #include "base/diag_codes.h"
+#include "base/hash.h"
 
 namespace npuport::app {
 namespace {
@@ -104,7 +106,18 @@ CommandResult port(const App& app, const PortArgs& args) {
     run.parts.emplace_back();
     run.parts.back().spec = &p;
   }
+  for (PartRun& p : run.parts) {
+    NPU_ASSIGN(p.model_hash, sha256_file(p.spec->model));
+  }
   PortContext context{run, folder, {}};
+  NPU_TRY(load_decisions(context));
+  if (nothing_to_do(context, run.steps)) {
+    for (const PortStep& s : run.steps) app.log(0, step_line(s));
+    NPU_ASSIGN(const std::string text, read_file(run.path("report.json")));
+    NPU_ASSIGN(Json report, parse_json(text, run.path("report.json")));
+    return Outcome{exit_code(run), std::move(report), last_line(run)};
+  }
+  run.steps.clear();
   NPU_TRY(run_steps(context));
   NPU_TRY(write_reports(run));
   return Outcome{exit_code(run), report_json(run), last_line(run)};

@@ -5,6 +5,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "base/atomic_file.h"
 #include "base/diag_codes.h"
 #include "base/hash.h"
 
@@ -74,6 +75,37 @@ std::string task_key(const PortContext& c) {
     key.add(fmt::format("{} {} {} {}", l.from_part, l.from_output, l.to_part, l.to_input));
   add_samples(key, t.samples);
   return key.hex();
+}
+
+std::string write_key(const PortContext& c) {
+  return rewrite_key(c) + (tool_path(c.run.app, "litert-python").empty() ? "" : "+litert");
+}
+
+bool nothing_to_do(PortContext& c, std::vector<PortStep>& steps) {
+  struct Wanted {
+    int number;
+    const char* id;
+    const char* title;
+    std::string key;
+  };
+  const std::string rewrite = rewrite_key(c);
+  const bool task = !c.run.project.task.kind.empty();
+  const Wanted wanted[] = {
+      {1, "import", "import", import_key(c.run)}, {2, "analyze", "analyze", rewrite},
+      {3, "rewrite", "rewrite", rewrite},         {4, "model_gate", "model gate", task ? task_key(c) : "none"},
+      {5, "write", "write", write_key(c)},        {6, "quantise", "quantise", "none"},
+      {7, "compile", "compile", rewrite},         {8, "debug", "debug outputs", rewrite}};
+  for (const Wanted& w : wanted) {
+    PortStep s;
+    s.number = w.number;
+    s.id = w.id;
+    s.title = w.title;
+    if (!reuse(c, w.key, s)) return false;
+    steps.push_back(std::move(s));
+  }
+  for (const char* file : {"report.json", "report.html", "README.md"})
+    if (!read_file(c.run.path(file))) return false;
+  return true;
 }
 
 Json step_to_json(const PortStep& s) {

@@ -27,6 +27,13 @@ std::string task_key(const PortContext& c);
 Json step_to_json(const PortStep& s);
 Status step_from_json(const Json& j, PortStep& s);
 
+// What the debug and write steps depend on beside rewrite_key.
+std::string write_key(const PortContext& c);
+
+// True when nothing that any step depends on changed since a run that finished, and all its files are as it left them;
+// `steps` then holds that run's results.
+bool nothing_to_do(PortContext& c, std::vector<PortStep>& steps);
+
 // Takes verdict, proofs, files and details of an earlier run when the key still holds.
 bool reuse(PortContext& c, const std::string& key, PortStep& s);
 Status remember(PortContext& c, const std::string& key, const PortStep& s);

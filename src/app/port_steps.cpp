@@ -50,7 +50,6 @@ std::string shape_tag(const PartRun& p) {
 }
 
 Status import_part(PortContext& c, PartRun& p) {
-  NPU_ASSIGN(p.model_hash, sha256_file(p.spec->model));
   NPU_ASSIGN(const Frontend* frontend, frontend_for(p.spec->model));
   if (!frontend->import)
     return Diag(diag::unknown_format, "a file of type " + std::string(frontend->format) + " cannot be ported as it is",
@@ -84,13 +83,22 @@ Status import_part(PortContext& c, PartRun& p) {
   return {};
 }
 
-// Runs the imported graph on every sample and compares with PyTorch's outputs.
-Status prove_import(PortContext& c, PartRun& p, PortStep& s) {
+// Fills every sample's `imported` outputs, once.
+Status run_imported(PortContext& c, PartRun& p) {
+  if (p.samples.empty() || !p.samples.front().imported.empty()) return {};
   ExecOptions exec;
   exec.threads = c.run.app.threads;
   NPU_ASSIGN(Executor executor, Executor::create(p.imported.graph, exec));
   for (BoundSample& sample : p.samples) {
     NPU_ASSIGN(sample.imported, executor.run(sample.inputs));
+  }
+  return {};
+}
+
+// Compares the imported graph's outputs with PyTorch's.
+Status prove_import(PortContext& c, PartRun& p, PortStep& s) {
+  NPU_TRY(run_imported(c, p));
+  for (BoundSample& sample : p.samples) {
     Proof proof{p.spec->name, "imported = PyTorch", sample.name, kGateNames[static_cast<size_t>(p.spec->gate.kind)], {},
                 false};
     if (sample.baseline.empty()) {
@@ -121,6 +129,8 @@ std::string file_or_empty(const std::string& path) {
   return text ? *text : std::string();
 }
 
+}  // namespace
+
 Status load_decisions(PortContext& c) {
   const std::string generated = ".npuport/generated/";
   NPU_ASSIGN(
@@ -129,6 +139,8 @@ Status load_decisions(PortContext& c) {
                      file_or_empty(c.run.path(kAnalysisJson)), file_or_empty(c.run.path(generated + kAnalysisJson))));
   return {};
 }
+
+namespace {
 
 Status write_analysis(PortContext& c, PortStep& s) {
   std::vector<Analysis> parts;
@@ -157,11 +169,16 @@ std::string impossible_list(const PortRun& run) {
   return join(list, "; ");
 }
 
-Status prove_rewrite(PortContext& c, PartRun& p, PortStep& s) {
+Status make_executor(PortContext& c, PartRun& p) {
   ExecOptions exec;
   exec.threads = c.run.app.threads;
   NPU_ASSIGN(Executor executor, Executor::create(p.rewritten, exec));
   p.rewritten_executor = std::make_shared<Executor>(std::move(executor));
+  return {};
+}
+
+Status prove_rewrite(PortContext& c, PartRun& p, PortStep& s) {
+  NPU_TRY(run_imported(c, p));
   for (const BoundSample& sample : p.samples) {
     NPU_ASSIGN(const std::vector<Tensor> got, run_part(p, sample.inputs));
     Proof proof{p.spec->name,
@@ -190,6 +207,7 @@ Result<PortStep> step_import(PortContext& c) {
       s.problems.push_back(opaque_diag(p.imported.opaque));
     }
   if (!s.reason.empty()) return s;
+  if (reuse(c, import_key(c.run), s)) return s;
   for (PartRun& p : c.run.parts) NPU_TRY(prove_import(c, p, s));
   for (const PartRun& p : c.run.parts)
     s.details[p.spec->name] = Json{{"operators", p.operators_imported}, {"sha256", p.model_hash}};
@@ -200,7 +218,6 @@ Result<PortStep> step_import(PortContext& c) {
 
 Result<PortStep> step_analyze(PortContext& c) {
   PortStep s = make_step(2, "analyze", "analyze");
-  NPU_TRY(load_decisions(c));
   const FormatMapper format = format_mapper(c.run.target);
   for (PartRun& p : c.run.parts) {
     if (!p.imported.opaque.empty()) {
@@ -219,11 +236,14 @@ Result<PortStep> step_analyze(PortContext& c) {
   if (!impossible.empty()) s.reason = "no rewrite for: " + impossible;
   for (const PartRun& p : c.run.parts)
     s.details[p.spec->name] = Json{{"feasible", p.analysis.feasible()}, {"macs", p.analysis.macs}};
+  NPU_TRY(remember(c, rewrite_key(c), s));
   return s;
 }
 
 Result<PortStep> step_rewrite(PortContext& c) {
   PortStep s = make_step(3, "rewrite", "rewrite");
+  for (PartRun& p : c.run.parts) NPU_TRY(make_executor(c, p));
+  if (reuse(c, rewrite_key(c), s)) return s;
   for (PartRun& p : c.run.parts) NPU_TRY(prove_rewrite(c, p, s));
   conclude(s);
   for (const PartRun& p : c.run.parts)
@@ -239,6 +259,7 @@ Result<PortStep> step_model_gate(PortContext& c) {
   if (c.run.project.task.kind.empty()) {
     s.verdict = Verdict::skip;
     s.reason = "the project names no task";
+    NPU_TRY(remember(c, "none", s));
     return s;
   }
   const std::string key = task_key(c);
@@ -259,10 +280,11 @@ Result<PortStep> step_model_gate(PortContext& c) {
   return s;
 }
 
-Result<PortStep> step_quantise(PortContext&) {
+Result<PortStep> step_quantise(PortContext& c) {
   PortStep s = make_step(6, "quantise", "quantise");
   s.verdict = Verdict::skip;
   s.reason = "not asked for";
+  NPU_TRY(remember(c, "none", s));
   return s;
 }
 

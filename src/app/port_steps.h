@@ -13,6 +13,9 @@ struct PortContext {
   Decisions decisions;
 };
 
+// Reads the decisions a person made in operator_analysis.{md,json} of an earlier run.
+Status load_decisions(PortContext& c);
+
 // A step's name in the state is its id; its key is a hash over everything it depends on. An error is an abort (bad
 // input, disk full); an honest "no" is a step with verdict FAIL.
 Result<PortStep> step_import(PortContext& c);

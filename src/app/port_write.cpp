@@ -108,7 +108,7 @@ Result<PortStep> step_write(PortContext& c) {
   s.id = "write";
   s.title = "write";
   NPU_TRY(make_folders(c.run.path("models")));
-  const std::string key = rewrite_key(c) + (tool_path(c.run.app, "litert-python").empty() ? "" : "+litert");
+  const std::string key = write_key(c);
   if (reuse(c, key, s)) {
     for (PartRun& p : c.run.parts) {
       p.file_name = fmt::format("models/{}_{}_{}.tflite", p.spec->name, c.run.project.name, p.shape_tag);
@@ -140,6 +140,7 @@ Result<PortStep> step_compile(PortContext& c) {
   s.verdict = Verdict::skip;
   if (c.run.target.compiler.driver.empty()) {
     s.reason = "the target has no compiler";
+    NPU_TRY(remember(c, rewrite_key(c), s));
     return s;
   }
   const std::string& tool = c.run.target.compiler.driver;
@@ -163,7 +164,7 @@ Result<PortStep> step_compile(PortContext& c) {
   fs::permissions(c.run.path("scripts/compile.sh"),
                   fs::perms::owner_exec | fs::perms::group_exec | fs::perms::others_exec, fs::perm_options::add, ec);
   s.files.push_back("scripts/compile.sh");
-  NPU_TRY(c.folder.record(s.id, s.number, "script", Json::object(), s.files));
+  NPU_TRY(remember(c, rewrite_key(c), s));
   return s;
 }
 

@@ -148,7 +148,9 @@ std::string task(const Json& r) {
       "<h2>The job itself</h2><div "
       "class=\"scroll\"><table><tr><th>sample</th><th>verdict</th><th>expected</th><th>got</th></tr>";
   for (const Json& t : r["task"]) {
-    const auto ids = [&](const char* key) { return t.contains(key) ? html_escape(dump_json(t[key], -1)) : figure(t, "psnr"); };
+    const auto ids = [&](const char* key) {
+      return t.contains(key) ? html_escape(dump_json(t[key], -1)) : figure(t, "psnr");
+    };
     out += fmt::format("<tr><td>{}</td>{}<td>{}</td><td>{}</td></tr>", text_of(t, "sample"), verdict_cell(t),
                        ids("expected"), ids("got"));
   }

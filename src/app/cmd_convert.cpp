@@ -9,6 +9,7 @@
 #include "base/diag_codes.h"
 #include "base/hash.h"
 #include "base/text.h"
+#include "frontends/tflite.h"
 #include "ir/npy.h"
 #include "ir/text.h"
 #include "writers/tflite_writer.h"
@@ -73,6 +74,7 @@ CommandResult convert(const App& app, const ConvertArgs& args) {
     NPU_TRY(check_findings(g, target));
   }
   Outcome o;
+  size_t operators = g.node_count();
   std::vector<std::string> files{args.output};
   if (text) {
     NPU_TRY(write_file(args.output, print(g, {.origins = true})));
@@ -83,10 +85,13 @@ CommandResult convert(const App& app, const ConvertArgs& args) {
     options.float16 = args.float16;
     options.sync = false;
     NPU_TRY(write_tflite(g, args.output, options));
+    NPU_ASSIGN(const FileFacts facts, inspect_tflite(args.output));
+    operators = 0;
+    for (const auto& [name, count] : facts.operators) operators += static_cast<size_t>(count);
   }
   std::error_code ec;
   const auto bytes = fs::file_size(args.output, ec);
-  o.json = Json{{"files", files}, {"bytes", ec ? 0 : bytes}, {"operators", g.node_count()}, {"changes", ledger.size()}};
+  o.json = Json{{"files", files}, {"bytes", ec ? 0 : bytes}, {"operators", operators}, {"changes", ledger.size()}};
   o.text = fmt::format("{}: {}, {} operators, {} changes\n", args.output, format_bytes(ec ? 0 : bytes), g.node_count(),
                        ledger.size());
   return o;

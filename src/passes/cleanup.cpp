@@ -41,6 +41,18 @@ Reason order_of_ones(const Graph& g, const Match& m) {
   return std::nullopt;
 }
 
+std::optional<std::string> drops_reduced_dims(const Graph& g, const Match& m) {
+  const Shape& x = g.shape(m.value("x"));
+  const Ints& axes = std::get<Ints>(m.attr("a"));
+  std::vector<bool> reduced(x.size(), axes.empty());
+  for (const int64_t a : axes) reduced[static_cast<size_t>(a < 0 ? a + static_cast<int64_t>(x.size()) : a)] = true;
+  Shape wanted;
+  for (size_t i = 0; i < x.size(); ++i)
+    if (!reduced[i]) wanted.push_back(x[i]);
+  if (wanted == std::get<Ints>(m.attr("s"))) return std::nullopt;
+  return "the reshape does more than drop the reduced dims";
+}
+
 std::vector<ValueId> build_reshape_like(Builder& b, const Match& m) {
   return {b.reshape(m.value("x"), b.shape(m.value("y")))};
 }
@@ -153,6 +165,21 @@ constexpr Rewrite kRows[] = {
      .match = "%y = reshape(reshape(%x, shape=$a), shape=$b)",
      .replace = "%y = reshape(%x, shape=$b)",
      .shared = true},
+    {.name = "mean_then_reshape",
+     .doc = "Dropping the reduced dims of size 1 afterwards is the reduction without keepdims.",
+     .match = "%y = reshape(reduce_mean(%x, axes=$a, keepdims=true), shape=$s)",
+     .replace = "%y = reduce_mean(%x, axes=$a, keepdims=false)",
+     .check = drops_reduced_dims},
+    {.name = "max_then_reshape",
+     .doc = "Dropping the reduced dims of size 1 afterwards is the reduction without keepdims.",
+     .match = "%y = reshape(reduce_max(%x, axes=$a, keepdims=true), shape=$s)",
+     .replace = "%y = reduce_max(%x, axes=$a, keepdims=false)",
+     .check = drops_reduced_dims},
+    {.name = "sum_then_reshape",
+     .doc = "Dropping the reduced dims of size 1 afterwards is the reduction without keepdims.",
+     .match = "%y = reshape(reduce_sum(%x, axes=$a, keepdims=true), shape=$s)",
+     .replace = "%y = reduce_sum(%x, axes=$a, keepdims=false)",
+     .check = drops_reduced_dims},
     {.name = "transpose_of_transpose",
      .doc = "Two permutations compose to one.",
      .match = "%y = transpose(transpose(%x, perm=$p), perm=$q)",

@@ -11,6 +11,7 @@
 #include "base/diag_codes.h"
 #include "frontends/tflite_file.h"
 #include "ops/support/tflite_permute.h"
+#include "writers/tflite_fuse.h"
 #include "writers/tflite_serialise.h"
 
 namespace npuport {
@@ -160,6 +161,7 @@ Status write_tflite(const Graph& g, const std::string& path, const TfliteOptions
   NPU_TRY(emit_nodes(g, emit));
   add_outputs(g, emit, m, frame);
   if (const auto why = emit.take_refusal()) return Diag(diag::not_representable, *why);
+  fuse_activations(m, frame.outputs);
   frame.metadata.emplace_back("min_runtime_version", runtime_version(m));
   if (const auto it = g.metadata.find("npuport.io"); it != g.metadata.end()) {
     frame.metadata.emplace_back("npuport.io", it->second);

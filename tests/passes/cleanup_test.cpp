@@ -52,6 +52,20 @@ TEST(Cleanup, GoldenText) {
 )");
 }
 
+TEST(Cleanup, ReshapeAfterAReductionBecomesKeepdims) {
+  const std::string x = "input %x: f32[2,3,4,5]\n";
+  EXPECT_EQ(nodes_after(x + "%a = reduce_mean(%x) axes=[2,3] keepdims=true\n %y = reshape(%a) shape=[2,3]\n output %y"),
+            1);
+  EXPECT_EQ(nodes_after(x + "%a = reduce_max(%x) axes=[-1] keepdims=true\n %y = reshape(%a) shape=[2,3,4]\n output %y"),
+            1);
+  // The reshape merges kept dims, or the reduced value has another reader.
+  EXPECT_EQ(nodes_after(x + "%a = reduce_mean(%x) axes=[2,3] keepdims=true\n %y = reshape(%a) shape=[6]\n output %y"),
+            2);
+  EXPECT_EQ(
+      nodes_after(x + "%a = reduce_sum(%x) axes=[2,3] keepdims=true\n %y = reshape(%a) shape=[2,3]\n output %y, %a"),
+      2);
+}
+
 TEST(Cleanup, NothingThatMattersGoes) {
   const std::string head =
       "input %x: f32[2,1,3]\n const %s: f32[] = [1.0001]\n const %t: f32[2,1,1] = [1.0,1.0]\n const "

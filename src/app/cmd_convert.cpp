@@ -92,7 +92,7 @@ CommandResult convert(const App& app, const ConvertArgs& args) {
   std::error_code ec;
   const auto bytes = fs::file_size(args.output, ec);
   o.json = Json{{"files", files}, {"bytes", ec ? 0 : bytes}, {"operators", operators}, {"changes", ledger.size()}};
-  o.text = fmt::format("{}: {}, {} operators, {} changes\n", args.output, format_bytes(ec ? 0 : bytes), g.node_count(),
+  o.text = fmt::format("{}: {}, {} operators, {} changes\n", args.output, format_bytes(ec ? 0 : bytes), operators,
                        ledger.size());
   return o;
 }

@@ -68,12 +68,15 @@ class Cases:
 
     # Cases ------------------------------------------------------------------------------------------------------------
 
-    def add(self, op, *args, rtol=None, atol=None, **kwargs):
-        """One case of "name.overload" (default overload: "name"). Records args, keyword args and PyTorch's results."""
+    def add(self, op, *args, rtol=None, atol=None, oracle=None, **kwargs):
+        """One case of "name.overload" (default overload: "name"). Records args, keyword args and PyTorch's results.
+
+        `oracle` stands in for operators that this PyTorch lacks: a function of the same arguments over plain operators.
+        """
         name, _, overload = op.partition(".")
         self.tried[op] = self.tried.get(op, 0) + 1
         try:
-            function = getattr(getattr(torch.ops.aten, name), overload or "default")
+            function = oracle or getattr(getattr(torch.ops.aten, name), overload or "default")
             # The oracle gets copies: the recorded inputs stay what they were.
             results = function(*[clone(a) for a in args], **{k: clone(v) for k, v in kwargs.items()})
             case = {

@@ -195,10 +195,25 @@ std::string failure_of(const Json& one, const MappedFile& data, bool fold_inputs
 
 // These may say "depends on the data" when their indices, masks or counts are graph inputs.
 const std::set<std::string, std::less<>> kNeedConstants = {
-    "aten::index.Tensor",   "aten::index_put", "aten::masked_select",
-    "aten::masked_scatter", "aten::one_hot",   "aten::repeat_interleave.Tensor",
-    "aten::nonzero",        "aten::argwhere",  "aten::nonzero_numpy",
-    "aten::where",          "aten::quantile",  "aten::repeat_interleave.self_Tensor",
+    "aten::index.Tensor",
+    "aten::index_put",
+    "aten::masked_select",
+    "aten::masked_scatter",
+    "aten::one_hot",
+    "aten::repeat_interleave.Tensor",
+    "aten::nonzero",
+    "aten::argwhere",
+    "aten::nonzero_numpy",
+    "aten::where",
+    "aten::quantile",
+    "aten::repeat_interleave.self_Tensor",
+    "aten::lstm.data",
+    "aten::gru.data",
+    "aten::rnn_tanh.data",
+    "aten::rnn_relu.data",
+    "aten::embedding_bag",
+    "aten::_pack_padded_sequence",
+    "aten::_pad_packed_sequence",
 };
 
 void replay_all(bool fold_inputs) {

@@ -113,7 +113,8 @@ ValueId bags_of(AtenCall& c) {
     return reduce(b, kReduce[std::clamp<int64_t>(mode, 0, 2)], b.reshape(rows, {bags, n, table[1]}), {1}, false);
   }
   if (mode == 2) {
-    c.fail(Diag(diag::unsupported, "embedding_bag with mode max needs constant bags of equal length"));
+    const DiagCode& code = b.constant_of(offsets) ? diag::unsupported : diag::data_dependent;
+    c.fail(Diag(code, "embedding_bag with mode max needs constant bags of equal length"));
     return {};
   }
   const ValueId members = membership(b, offsets, bags, total, b.dtype(rows));

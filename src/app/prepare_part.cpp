@@ -1,14 +1,17 @@
 #include "app/prepare_part.h"
 
 #include "app/legality.h"
+#include "app/prover.h"
 #include "passes/pipeline.h"
 
 namespace npuport::app {
 
 Status prepare_graph(const App& app, Graph& g, IoContract& contract, Ledger& ledger, const PrepareRequest& request) {
   const TargetLegality legality(request.target, request.keep);
+  RandomProver prover(request.options.ranges);
   const auto log = [&](int level, const std::string& line) { app.log(level + 1, line); };
-  NPU_ASSIGN(Prepared prepared, prepare(std::move(g), request.options, legality, nullptr, ledger, log));
+  NPU_ASSIGN(Prepared prepared,
+             prepare(std::move(g), request.options, legality, request.measure ? &prover : nullptr, ledger, log));
   g = std::move(prepared.graph);
   contract = std::move(prepared.io);
   return {};
@@ -21,13 +24,15 @@ Status prepare_part(PortContext& c, PartRun& p) {
   request.options.assume_int32 = c.run.options.assume_int32;
   request.options.ranges = p.spec->ranges;
   request.options.preferred = c.run.target.prefer;
+  request.measure = true;
   for (const auto& [key, decision] : c.decisions) {
     if (!key.starts_with(p.spec->name + "/")) continue;
     const std::string op = key.substr(p.spec->name.size() + 1);
-    if (decision == "keep") {
-      request.keep.insert(op);
-    } else if (decision != "host") {
-      request.options.preferred.insert(request.options.preferred.begin(), decision);
+    if (decision == "keep") request.keep.insert(op);
+    for (const NodeId id : p.imported.graph.topological()) {
+      const Node& n = p.imported.graph.node(id);
+      if (n.op->name == op && !n.outputs.empty())
+        request.options.decisions[p.imported.graph.value(n.outputs.front()).name] = decision;
     }
   }
   p.rewritten = p.imported.graph;

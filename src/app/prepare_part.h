@@ -12,6 +12,7 @@ struct PrepareRequest {
   const Target& target;
   PassOptions options;
   std::set<std::string> keep;  // operators left as they are by decision
+  bool measure = false;        // run every change on made-up inputs and enter the difference into the ledger
 };
 Status prepare_graph(const App& app, Graph& g, IoContract& contract, Ledger& ledger, const PrepareRequest& request);
 

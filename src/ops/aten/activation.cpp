@@ -110,11 +110,6 @@ void soft_maximum_core(AtenCall& c) {
 }
 constexpr char kSoftmax[] = "softmax", kLogSoftmax[] = "log_softmax";
 
-void softmin(AtenCall& c) {
-  const ValueId x = c.b.op("neg", {c.tensor("self")});
-  c.ret(c.b.op("softmax", {x}, {{"axis", c.axis("dim", c.b.shape(x).size())}}));
-}
-
 template <const char* tensor, const char* flag>
 void dropout(AtenCall& c) {
   if (c.flag(flag) && c.f("p") > 0.0) {
@@ -149,7 +144,6 @@ constexpr AtenRow rows[] = {
     {"mish(Tensor self) -> Tensor", "mish"},
     {"hardsigmoid(Tensor self) -> Tensor", "hard_sigmoid"},
     {"hardswish(Tensor self) -> Tensor", "hard_swish"},
-    {"softsign(Tensor self) -> Tensor", "softsign", F},
     {"log_sigmoid(Tensor self) -> Tensor", "log_sigmoid"},
     {"selu(Tensor self) -> Tensor", "selu"},
     {"celu(Tensor self, Scalar alpha=1.0) -> Tensor", "celu"},
@@ -185,7 +179,6 @@ constexpr AtenRow rows[] = {
      N,
      soft_maximum<kLogSoftmax>},
     {"_log_softmax(Tensor self, int dim, bool half_to_float) -> Tensor", {}, N, soft_maximum_core<kLogSoftmax>},
-    {"softmin(Tensor self, int dim) -> Tensor", {}, F, softmin},
     {"dropout(Tensor input, float p, bool train) -> Tensor", {}, N, dropout<kInput, kTrain>},
     {"feature_dropout(Tensor input, float p, bool train) -> Tensor", {}, N, dropout<kInput, kTrain>},
     {"alpha_dropout(Tensor input, float p, bool train) -> Tensor", {}, N, dropout<kInput, kTrain>},

@@ -60,7 +60,6 @@ constexpr AtenRow rows[] = {
      to_dtype},
     {"_autocast_to_full_precision(Tensor(a) self, bool cuda_enabled, bool cpu_enabled) -> Tensor(a)", {}, N, identity},
     {"type_as(Tensor self, Tensor other) -> Tensor", {}, N, to_other},
-    {"float(Tensor self) -> Tensor", {}, N, to_fixed<DType::f32>},
     {"_cast_Float(Tensor self, bool non_blocking=False) -> Tensor", {}, N, to_fixed<DType::f32>},
     {"_cast_Double(Tensor self, bool non_blocking=False) -> Tensor", {}, N, to_fixed<DType::f64>},
     {"_cast_Half(Tensor self, bool non_blocking=False) -> Tensor", {}, N, to_fixed<DType::f16>},
@@ -76,7 +75,6 @@ constexpr AtenRow rows[] = {
     {"cpu(Tensor(a) self) -> Tensor(a)", {}, N, identity},
     {"cuda(Tensor(a) self) -> Tensor(a)", {}, N, identity},
     {"data(Tensor(a) self) -> Tensor(a)", {}, N, identity},
-    {"requires_grad_(Tensor(a!) self, bool requires_grad=True) -> Tensor(a!)", {}, N, identity},
     // Only complex tensors are changed by these, and there are none.
     {"real(Tensor(a) self) -> Tensor(a)", {}, N, identity},
     {"conj(Tensor(a) self) -> Tensor(a)", {}, N, identity},

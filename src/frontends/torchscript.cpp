@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/diag_codes.h"
+#include "frontends/aten_extensions.h"
 #include "frontends/torch/archive.h"
 #include "frontends/torch/script_inputs.h"
 #include "frontends/torch/script_loader.h"
@@ -127,6 +128,7 @@ Result<ImportedModel> import_archive(const TorchArchive& archive, const ImportOp
   Builder builder(model.graph, /*fold=*/true);
   CodeLibrary code(archive);
   AtenBinder binder(builder);
+  add_extensions(binder);
   Interpreter interp(code, binder);
   ScriptLoader loader(archive, interp);
   NPU_ASSIGN(const std::shared_ptr<ScriptObject> root, loader.root());

@@ -82,6 +82,12 @@ Result<bool> is_complex(BuiltinCall& c) {
   return c.out = IValue(t->complex), true;
 }
 
+Result<bool> is_nested(BuiltinCall& c) {
+  const TensorRef t = tensor(c);
+  if (!t) return false;
+  return c.out = IValue(t->valid_rows != nullptr), true;
+}
+
 Result<bool> device(BuiltinCall& c) {
   if (c.name == "aten::device") {
     const std::string* name = c.args.empty() ? nullptr : c.args[0].as_string();
@@ -298,7 +304,8 @@ constexpr std::pair<std::string_view, BuiltinHandler> kTensors[] = {
     {"prim::is_mps", always_false},
     {"prim::is_xpu", always_false},
     {"prim::is_vulkan", always_false},
-    {"prim::is_nested", always_false},
+    {"prim::is_nested", is_nested},
+    {"aten::is_nested", is_nested},
     {"prim::is_leaf", always_false},
     {"prim::requires_grad", always_false},
     {"prim::data", same},

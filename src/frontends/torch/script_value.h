@@ -63,6 +63,8 @@ struct ScriptTensor {
   // Complex numbers: the graph value has a trailing dimension of size 2 (real, imaginary).
   bool complex = false;
   std::shared_ptr<const QuantGrid> grid;
+  // A nested tensor, kept padded: bool [batch, length], true where a row exists.
+  TensorRef valid_rows;
 };
 
 struct ListObject {

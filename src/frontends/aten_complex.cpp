@@ -42,24 +42,24 @@ struct ShapeOp {
   size_t position;  // of the argument that changes
 };
 constexpr ShapeOp kShapeOps[] = {
-    {"aten::slice", Shaping::dim, 1},          {"aten::select", Shaping::dim, 1},
-    {"aten::narrow", Shaping::dim, 1},         {"aten::unsqueeze", Shaping::new_dim, 1},
-    {"aten::squeeze", Shaping::dim, 1},        {"aten::transpose", Shaping::two_dims, 1},
-    {"aten::permute", Shaping::all_dims, 1},   {"aten::flatten", Shaping::two_dims, 1},
-    {"aten::view", Shaping::size, 1},          {"aten::reshape", Shaping::size, 1},
-    {"aten::expand", Shaping::size, 1},        {"aten::repeat", Shaping::none, 1},
-    {"aten::unbind", Shaping::dim, 1},         {"aten::cat", Shaping::dim, 1},
-    {"aten::stack", Shaping::new_dim, 1},      {"aten::chunk", Shaping::dim, 2},
-    {"aten::split", Shaping::dim, 2},          {"aten::flip", Shaping::dims, 1},
-    {"aten::sum", Shaping::dims, 1},           {"aten::mean", Shaping::dims, 1},
-    {"aten::pad", Shaping::pad, 1},            {"aten::constant_pad_nd", Shaping::pad, 1},
-    {"aten::clone", Shaping::none, 0},         {"aten::contiguous", Shaping::none, 0},
-    {"aten::detach", Shaping::none, 0},        {"aten::alias", Shaping::none, 0},
-    {"aten::copy_", Shaping::none, 0},         {"aten::zeros_like", Shaping::none, 0},
-    {"aten::resolve_conj", Shaping::none, 0},  {"aten::resolve_neg", Shaping::none, 0},
-    {"aten::zero_", Shaping::none, 0},         {"aten::index_select", Shaping::dim, 1},
-    {"aten::roll", Shaping::dims, 2},          {"aten::expand_as", Shaping::none, 0},
-    {"aten::neg", Shaping::none, 0},           {"aten::add", Shaping::none, 0},
+    {"aten::slice", Shaping::dim, 1},         {"aten::select", Shaping::dim, 1},
+    {"aten::narrow", Shaping::dim, 1},        {"aten::unsqueeze", Shaping::new_dim, 1},
+    {"aten::squeeze", Shaping::dim, 1},       {"aten::transpose", Shaping::two_dims, 1},
+    {"aten::permute", Shaping::all_dims, 1},  {"aten::flatten", Shaping::two_dims, 1},
+    {"aten::view", Shaping::size, 1},         {"aten::reshape", Shaping::size, 1},
+    {"aten::expand", Shaping::size, 1},       {"aten::repeat", Shaping::none, 1},
+    {"aten::unbind", Shaping::dim, 1},        {"aten::cat", Shaping::dim, 1},
+    {"aten::stack", Shaping::new_dim, 1},     {"aten::chunk", Shaping::dim, 2},
+    {"aten::split", Shaping::dim, 2},         {"aten::flip", Shaping::dims, 1},
+    {"aten::sum", Shaping::dims, 1},          {"aten::mean", Shaping::dims, 1},
+    {"aten::pad", Shaping::pad, 1},           {"aten::constant_pad_nd", Shaping::pad, 1},
+    {"aten::clone", Shaping::none, 0},        {"aten::contiguous", Shaping::none, 0},
+    {"aten::detach", Shaping::none, 0},       {"aten::alias", Shaping::none, 0},
+    {"aten::copy_", Shaping::none, 0},        {"aten::zeros_like", Shaping::none, 0},
+    {"aten::resolve_conj", Shaping::none, 0}, {"aten::resolve_neg", Shaping::none, 0},
+    {"aten::zero_", Shaping::none, 0},        {"aten::index_select", Shaping::dim, 1},
+    {"aten::roll", Shaping::dims, 2},         {"aten::expand_as", Shaping::none, 0},
+    {"aten::neg", Shaping::none, 0},          {"aten::add", Shaping::none, 0},
     {"aten::sub", Shaping::none, 0},
 };
 
@@ -88,8 +88,10 @@ Status reshape_argument(const ShapeOp& op, int64_t rank, Args& args) {
       return {};
     case Shaping::two_dims:
       front(arg, rank);
-      if (args.size() > op.position + 1) front(args[op.position + 1], rank);
-      else args.push_back(IValue(rank - 1));
+      if (args.size() > op.position + 1)
+        front(args[op.position + 1], rank);
+      else
+        args.push_back(IValue(rank - 1));
       return {};
     case Shaping::dims:
     case Shaping::all_dims:
@@ -111,7 +113,8 @@ Status reshape_argument(const ShapeOp& op, int64_t rank, Args& args) {
 
 Result<bool> shape_operator(AtenBinder& binder, std::string_view name, Args args, const Keywords& keywords,
                             IValue& result) {
-  const auto* op = std::find_if(std::begin(kShapeOps), std::end(kShapeOps), [&](const auto& o) { return o.name == name; });
+  const auto* op =
+      std::find_if(std::begin(kShapeOps), std::end(kShapeOps), [&](const auto& o) { return o.name == name; });
   if (op == std::end(kShapeOps)) return false;
   TensorRef first = tensor(args, 0);
   if (!first && !args.empty() && args[0].sequence() && !args[0].sequence()->empty())
@@ -187,7 +190,8 @@ Result<bool> arithmetic(AtenBinder& binder, std::string_view name, const Args& a
     NPU_ASSIGN(const ComplexParts b, operand(binder, args[1]));
     if (b.im.valid()) {  // a / b = a · conj(b) / |b|²
       NPU_ASSIGN(const ValueId minus, binder.run("aten::neg", {IValue(binder.fresh(b.im))}));
-      NPU_ASSIGN(out, bilinear(binder, a, {b.re, minus}, [&](ValueId x, ValueId y) { return binary(binder, "aten::mul", x, y); }));
+      NPU_ASSIGN(out, bilinear(binder, a, {b.re, minus},
+                               [&](ValueId x, ValueId y) { return binary(binder, "aten::mul", x, y); }));
       NPU_ASSIGN(const ValueId rr, binary(binder, "aten::mul", b.re, b.re));
       NPU_ASSIGN(const ValueId ii, binary(binder, "aten::mul", b.im, b.im));
       NPU_ASSIGN(const ValueId norm, binary(binder, "aten::add", rr, ii));
@@ -284,8 +288,9 @@ Result<TensorRef> join_complex(AtenBinder& binder, ComplexParts parts) {
   if (!parts.im.valid()) {
     NPU_ASSIGN(parts.im, binder.run("aten::zeros_like", {IValue(binder.fresh(parts.re))}));
   }
-  NPU_ASSIGN(const IValue both, binder.call_row("aten::broadcast_tensors", {IValue::list({IValue(binder.fresh(parts.re)),
-                                                                                          IValue(binder.fresh(parts.im))})}));
+  NPU_ASSIGN(const IValue both,
+             binder.call_row("aten::broadcast_tensors",
+                             {IValue::list({IValue(binder.fresh(parts.re)), IValue(binder.fresh(parts.im))})}));
   NPU_ASSIGN(const ValueId v, binder.run("aten::stack", {both, IValue(-1)}));
   TensorRef t = binder.fresh(v);
   t->complex = true;

@@ -5,9 +5,9 @@
 
 namespace npuport {
 
-// Complex tensors as pairs (real, imaginary) in a last dimension of size 2; Fourier transforms as products with constant
-// matrices (lengths up to 8192), stft and istft as convolutions. `unsupported` naming the operator for complex operands
-// of any operator that is not lowered.
+// Complex tensors as pairs (real, imaginary) in a last dimension of size 2; Fourier transforms as products with
+// constant matrices (lengths up to 8192), stft and istft as convolutions. `unsupported` naming the operator for complex
+// operands of any operator that is not lowered.
 Result<bool> complex_extension(AtenBinder& binder, std::string_view name, std::vector<IValue>& args, Keywords& keywords,
                                IValue& result);
 

@@ -155,9 +155,12 @@ std::optional<Transform> parse_name(std::string_view name) {
   if (name.starts_with('r')) t.real = true, name.remove_prefix(1);
   if (!name.starts_with("fft")) return std::nullopt;
   name.remove_prefix(3);
-  if (name == "2") t.dims = Transform::two;
-  else if (name == "n") t.dims = Transform::many;
-  else if (!name.empty()) return std::nullopt;
+  if (name == "2")
+    t.dims = Transform::two;
+  else if (name == "n")
+    t.dims = Transform::many;
+  else if (!name.empty())
+    return std::nullopt;
   return t;
 }
 
@@ -250,8 +253,7 @@ Result<FrameArgs> frame_args(AtenBinder& binder, const Args& args, const Keyword
     NPU_ASSIGN(window, binder.concrete(v->as_tensor(), "the window of a Fourier transform"));
     if (window->count() != length) return Diag(diag::raised, "stft: the window has the wrong length");
   }
-  for (int64_t i = 0; i < length; ++i)
-    f.window[static_cast<size_t>(left + i)] = window ? get_double(*window, i) : 1;
+  for (int64_t i = 0; i < length; ++i) f.window[static_cast<size_t>(left + i)] = window ? get_double(*window, i) : 1;
   if (const IValue* v = given(normalized, "normalized"); v && v->as_bool()) f.normalized = *v->as_bool();
   if (const IValue* v = given(onesided, "onesided"); v && v->as_bool()) f.onesided = *v->as_bool();
   return f;
@@ -267,7 +269,8 @@ Result<IValue> stft(AtenBinder& binder, const Args& args, const Keywords& keywor
   NPU_ASSIGN(const ValueId x, binder.read(input));
   Builder& b = binder.builder();
   const Shape shape = b.shape(x);
-  if (shape.empty() || shape.size() > 2 || shape.back() < f.n_fft) return Diag(diag::raised, "stft: the input is too short");
+  if (shape.empty() || shape.size() > 2 || shape.back() < f.n_fft)
+    return Diag(diag::raised, "stft: the input is too short");
   const int64_t batch = shape.size() == 2 ? shape[0] : 1, bins = f.onesided ? f.n_fft / 2 + 1 : f.n_fft;
   Tensor kernel = Tensor::zeros(DType::f32, {2 * bins, 1, f.n_fft});
   const double scale = f.normalized ? 1 / std::sqrt(static_cast<double>(f.n_fft)) : 1;
@@ -315,7 +318,8 @@ Result<IValue> istft(AtenBinder& binder, const Args& args, const Keywords& keywo
   const bool batched = shape.size() == 4;
   if (!batched) shape.insert(shape.begin(), 1);
   const int64_t batch = shape[0], bins = shape[1], frames = shape[2];
-  if (shape.size() != 4 || bins != f.n_fft / 2 + 1 || frames < 1) return Diag(diag::raised, "istft: wrong number of bins");
+  if (shape.size() != 4 || bins != f.n_fft / 2 + 1 || frames < 1)
+    return Diag(diag::raised, "istft: wrong number of bins");
   const auto option = [&](size_t i, std::string_view name) {
     const IValue* v = find_argument(args, keywords, i, name);
     return v && !v->is_none() ? v : nullptr;
@@ -327,16 +331,17 @@ Result<IValue> istft(AtenBinder& binder, const Args& args, const Keywords& keywo
   for (int64_t k = 0; k < bins; ++k)
     for (int64_t t = 0; t < f.n_fft; ++t) {
       const double w = scale * f.window[static_cast<size_t>(t)] * (k == 0 || 2 * k == f.n_fft ? 1 : 2);
-      kernel.mut<float>()[static_cast<size_t>(k * f.n_fft + t)] = static_cast<float>(w * std::cos(angle(k, t, f.n_fft)));
+      kernel.mut<float>()[static_cast<size_t>(k * f.n_fft + t)] =
+          static_cast<float>(w * std::cos(angle(k, t, f.n_fft)));
       kernel.mut<float>()[static_cast<size_t>((bins + k) * f.n_fft + t)] =
           static_cast<float>(-w * std::sin(angle(k, t, f.n_fft)));
     }
   const ValueId channels =
       b.reshape(b.transpose(b.reshape(x, {batch, bins, frames, 2}), {0, 3, 1, 2}), {batch, 2 * bins, frames});
   NPU_TRY(b.take_status());
-  NPU_ASSIGN(ValueId y, binder.run("aten::conv_transpose1d", {IValue(binder.fresh(channels)),
-                                                              IValue(binder.fresh(b.constant(std::move(kernel)))),
-                                                              IValue(), IValue::ints({f.hop})}));
+  NPU_ASSIGN(ValueId y, binder.run("aten::conv_transpose1d",
+                                   {IValue(binder.fresh(channels)), IValue(binder.fresh(b.constant(std::move(kernel)))),
+                                    IValue(), IValue::ints({f.hop})}));
   const std::vector<double> sums = envelope(f, frames);
   const auto total = static_cast<int64_t>(sums.size());
   const int64_t begin = center ? f.n_fft / 2 : 0;
@@ -352,7 +357,8 @@ Result<IValue> istft(AtenBinder& binder, const Args& args, const Keywords& keywo
   }
   y = b.reshape(y, {batch, total});
   NPU_TRY(b.take_status());
-  NPU_ASSIGN(y, binder.run("aten::slice", {IValue(binder.fresh(y)), IValue(1), IValue(begin), IValue(stop), IValue(1)}));
+  NPU_ASSIGN(y,
+             binder.run("aten::slice", {IValue(binder.fresh(y)), IValue(1), IValue(begin), IValue(stop), IValue(1)}));
   y = b.mul(y, b.constant(std::move(inverse)));
   NPU_TRY(b.take_status());
   if (end > stop) {

@@ -80,8 +80,9 @@ Result<bool> nested_extension(AtenBinder& binder, std::string_view name, std::ve
     NPU_ASSIGN(const IValue out, binder.call_row(name, std::move(plain)));
     return result = IValue(tagged(out.as_tensor(), x->valid_rows)), true;
   }
-  static constexpr std::string_view by_row[] = {"aten::dropout", "aten::linear", "aten::layer_norm", "aten::relu",
-                                                "aten::gelu",    "aten::add",    "aten::mul",        "aten::contiguous"};
+  static constexpr std::string_view by_row[] = {"aten::dropout", "aten::linear",    "aten::layer_norm",
+                                                "aten::relu",    "aten::gelu",      "aten::add",
+                                                "aten::mul",     "aten::contiguous"};
   if (std::find(std::begin(by_row), std::end(by_row), name) == std::end(by_row))
     return Diag(diag::unsupported, std::string(name) + " on a nested tensor",
                 "export with enable_nested_tensor=False in nn.TransformerEncoder");

@@ -45,10 +45,9 @@ Result<Grid> make_grid(AtenBinder& binder, const IValue& scale, const IValue& ze
 
 Result<IValue> rounded(AtenBinder& binder, const TensorRef& x, const Grid& grid) {
   if (grid->axis >= 0) return Diag(diag::unsupported, "activations quantised per channel");
-  NPU_ASSIGN(const IValue out,
-             binder.call_row("aten::fake_quantize_per_tensor_affine",
-                             {IValue(on_grid(x, nullptr)), IValue(grid->scale[0]), IValue(grid->zero_point[0]),
-                              IValue(grid->low), IValue(grid->high)}));
+  NPU_ASSIGN(const IValue out, binder.call_row("aten::fake_quantize_per_tensor_affine",
+                                               {IValue(on_grid(x, nullptr)), IValue(grid->scale[0]),
+                                                IValue(grid->zero_point[0]), IValue(grid->low), IValue(grid->high)}));
   return IValue(on_grid(out.as_tensor(), grid));
 }
 
@@ -63,9 +62,15 @@ IValue pack(std::string kind, const Args& args) {
 }
 
 Result<IValue> field(const ScriptObject& o, std::string_view name) {
+  // Linear parameters are pickled as the tuple (weight, bias) itself.
+  if (const auto state = o.fields.find("state"); state != o.fields.end() && state->second.sequence()) {
+    const std::vector<IValue>& items = *state->second.sequence();
+    if (items.size() == 2 && (name == "weight" || name == "bias")) return items[name == "bias" ? 1 : 0];
+  }
   const auto it = o.fields.find(name);
   if (it == o.fields.end())
-    return Diag(diag::unsupported, "packed parameters of class " + o.class_name + " without '" + std::string(name) + "'",
+    return Diag(diag::unsupported,
+                "packed parameters of class " + o.class_name + " without '" + std::string(name) + "'",
                 "save the model again with a current PyTorch");
   return it->second;
 }
@@ -95,7 +100,8 @@ Result<IValue> weighted(AtenBinder& binder, std::string_view op, bool relu, cons
 
 Result<IValue> combined(AtenBinder& binder, std::string_view op, bool relu, const Args& args) {
   const TensorRef a = tensor(args, 0), b = tensor(args, 1);
-  if (!a || !b || args.size() < 4) return Diag(diag::unsupported, std::string(op) + " of quantised tensors in this form");
+  if (!a || !b || args.size() < 4)
+    return Diag(diag::unsupported, std::string(op) + " of quantised tensors in this form");
   NPU_ASSIGN(IValue y, binder.call_row(op, {IValue(on_grid(a, nullptr)), IValue(on_grid(b, nullptr))}));
   if (relu) {
     NPU_ASSIGN(y, binder.call_row("aten::relu", {y}));
@@ -131,14 +137,14 @@ Result<bool> quantised_namespace(AtenBinder& binder, std::string_view name, cons
 // What keeps values on their grid, and what has to be rounded to it again.
 bool keeps_grid(std::string_view name) {
   static constexpr std::string_view names[] = {
-      "aten::max_pool2d", "aten::relu",    "aten::flatten", "aten::reshape",   "aten::view",  "aten::permute",
-      "aten::transpose",  "aten::squeeze", "aten::unsqueeze", "aten::contiguous", "aten::slice", "aten::select",
-      "aten::dropout",    "aten::clone",   "aten::detach",  "aten::upsample_nearest2d"};
+      "aten::max_pool2d", "aten::relu",    "aten::flatten",   "aten::reshape",           "aten::view",  "aten::permute",
+      "aten::transpose",  "aten::squeeze", "aten::unsqueeze", "aten::contiguous",        "aten::slice", "aten::select",
+      "aten::dropout",    "aten::clone",   "aten::detach",    "aten::upsample_nearest2d"};
   return std::find(std::begin(names), std::end(names), name) != std::end(names);
 }
 bool rounds_again(std::string_view name) {
   static constexpr std::string_view names[] = {"aten::adaptive_avg_pool2d", "aten::avg_pool2d", "aten::mean",
-                                               "aten::upsample_bilinear2d", "aten::hardtanh", "aten::clamp"};
+                                               "aten::upsample_bilinear2d", "aten::hardtanh",   "aten::clamp"};
   return std::find(std::begin(names), std::end(names), name) != std::end(names);
 }
 

@@ -262,6 +262,30 @@ Result<bool> mkldnn_constant(BuiltinCall&) {
               "save the model again without optimize_for_inference; torch.jit.freeze is fine");
 }
 
+// Indices of the elements that are not zero: as many as the values say, so only for known values.
+Result<bool> nonzero(BuiltinCall& c) {
+  const TensorRef t = tensor(c);
+  if (!t) return false;
+  NPU_ASSIGN(const std::shared_ptr<const Tensor> value,
+             c.in.binder().concrete(t, "the number of results of " + c.name));
+  const auto rank = static_cast<int64_t>(value->shape.size());
+  std::vector<int64_t> found;
+  const Ints strides = strides_of(value->shape);
+  for (int64_t i = 0; i < value->count(); ++i) {
+    if (get_double(*value, i) == 0) continue;
+    for (size_t d = 0; d < strides.size(); ++d) found.push_back(i / strides[d] % value->shape[d]);
+  }
+  const int64_t rows = rank == 0 ? (get_double(*value, 0) != 0) : static_cast<int64_t>(found.size()) / rank;
+  const ValueId v = c.in.binder().builder().constant(Tensor::of<int64_t>({rows, rank}, found));
+  return c.out = IValue(c.in.binder().fresh(v)), true;
+}
+
+// Operators whose result has as many elements as the values of their inputs say.
+Result<bool> value_sized(BuiltinCall& c) {
+  return Diag(diag::data_dependent, "the number of results of " + c.name + " depends on the values of the inputs",
+              "end the model before this operator and run it on the host, or use masks of fixed size");
+}
+
 Result<bool> random_number(BuiltinCall& c) {
   return Diag(diag::unsupported, c.name + " draws random numbers: there is nothing to reproduce",
               "pass the random tensor to the model as an input");
@@ -346,6 +370,14 @@ constexpr std::pair<std::string_view, BuiltinHandler> kTensors[] = {
     {"prim::ConstantMKLDNNTensor", mkldnn_constant},
     {"aten::get_default_dtype", get_element_type},
     {"aten::promote_types", promote},
+    {"aten::nonzero", nonzero},
+    {"aten::nonzero_numpy", value_sized},
+    {"aten::masked_select", value_sized},
+    {"aten::_unique2", value_sized},
+    {"aten::_unique", value_sized},
+    {"aten::unique_dim", value_sized},
+    {"aten::unique_consecutive", value_sized},
+    {"torchvision::nms", value_sized},
     {"aten::rand", random_number},
     {"aten::randn", random_number},
     {"aten::rand_like", random_number},

@@ -372,7 +372,6 @@ constexpr std::pair<std::string_view, BuiltinHandler> kTensors[] = {
     {"aten::promote_types", promote},
     {"aten::nonzero", nonzero},
     {"aten::nonzero_numpy", value_sized},
-    {"aten::masked_select", value_sized},
     {"aten::_unique2", value_sized},
     {"aten::_unique", value_sized},
     {"aten::unique_dim", value_sized},

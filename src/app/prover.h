@@ -13,7 +13,7 @@ namespace npuport::app {
 // the step's own proof on the samples covers them.
 class RandomProver : public Prover {
  public:
-  explicit RandomProver(std::map<std::string, ValueRange> ranges, int64_t max_macs = 2'000'000'000)
+  explicit RandomProver(std::map<std::string, ValueRange> ranges, int64_t max_macs = 4'000'000'000)
       : ranges_(std::move(ranges)), max_macs_(max_macs) {}
   Result<Evidence> prove(const Graph& before, const Graph& after, const LedgerEntry& entry) override;
 

@@ -138,16 +138,7 @@ void add_doctor(CLI::App& root, Arguments& a, std::function<CommandResult()>& ac
 
 void add_trace(CLI::App& root, Arguments& a, std::function<CommandResult()>& action) {
   CLI::App* c = root.add_subcommand("trace", "checkpoint → TorchScript, samples and baseline, by the Python helper");
-  c->allow_extras();
-  c->set_help_flag();
-  c->footer(
-      "All arguments go to the helper; `npuport trace --help` shows its options.\nNeeds --tool python=PATH (a Python "
-      "with PyTorch).\nExamples:\n  npuport --tool python=/usr/bin/python3 trace model.pt --template whisper -o "
-      "traced/");
-  c->callback([&a, c, &action] {
-    a.trace.helper_args = c->remaining();
-    action = [&] { return trace(a.app, a.trace); };
-  });
+  c->callback([&] { action = [&] { return trace(a.app, a.trace); }; });
 }
 
 void add_port(CLI::App& root, Arguments& a, std::function<CommandResult()>& action) {
@@ -185,15 +176,19 @@ Status set_tools(Arguments& a) {
   return {};
 }
 
-// The first plain argument when it names no verb; empty otherwise.
-std::string unknown_verb(const CLI::App& root, int argc, char** argv) {
+// Index of the first plain argument (the verb): global options and their values are passed over. argc when there is
+// none.
+int verb_index(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
-    const std::string word = argv[i];
-    if (word.starts_with('-')) continue;
-    const auto named = [&](const CLI::App* c) { return c->get_name() == word; };
-    return root.get_subcommands(named).empty() ? word : "";
+    const std::string_view word = argv[i];
+    if (!word.starts_with('-')) return i;
+    if (word == "--threads" || word == "-j" || word == "--jobs" || word == "--tool") ++i;
   }
-  return "";
+  return argc;
+}
+
+bool knows_verb(const CLI::App& root, std::string_view word) {
+  return !root.get_subcommands([&](const CLI::App* c) { return c->get_name() == word; }).empty();
 }
 
 int report(const App& app, const CommandResult& result) {
@@ -245,12 +240,19 @@ int run_cli(int argc, char** argv) {
   add_port(root, a, action);
   add_targets(root, a, action);
   add_doctor(root, a, action);
+  // `trace` hands its arguments to the helper unread.
+  const int verb = verb_index(argc, argv);
+  if (verb < argc && std::string_view(argv[verb]) == "trace") {
+    a.trace.helper_args.assign(argv + verb + 1, argv + argc);
+    argc = verb + 1;
+  }
   try {
     root.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return root.exit(e);
-    if (const std::string verb = unknown_verb(root, argc, argv); !verb.empty())
-      return report(a.app, Diag(diag::usage, "there is no verb '" + verb + "'", "`npuport --help` lists them"));
+    if (verb < argc && !knows_verb(root, argv[verb]))
+      return report(a.app, Diag(diag::usage, "there is no verb '" + std::string(argv[verb]) + "'",
+                                "`npuport --help` lists them"));
     return report(a.app, Diag(diag::usage, e.what(), "`npuport --help` or `npuport VERB --help`"));
   }
   if (Status s = set_tools(a); !s) return report(a.app, std::move(s).error());

@@ -8,6 +8,7 @@
 
 #include "base/diag_codes.h"
 #include "base/text.h"
+#include "ir/cost.h"
 
 namespace npuport::app {
 namespace {
@@ -34,19 +35,6 @@ std::string places_text(const std::vector<Origin>& places) {
     parts.push_back(place_text(o));
   }
   return join(parts, "; ");
-}
-
-int64_t node_macs(const Graph& g, const Node& n) {
-  if (!n.op->macs) return 0;
-  std::vector<const TensorType*> in;
-  std::vector<const Tensor*> constants;
-  std::vector<TensorType> out;
-  for (const ValueId v : n.inputs) {
-    in.push_back(v.valid() ? &g.type(v) : nullptr);
-    constants.push_back(v.valid() ? g.value(v).constant.get() : nullptr);
-  }
-  for (const ValueId v : n.outputs) out.push_back(g.type(v));
-  return n.op->macs({*n.op, in, constants, n.attr()}, out);
 }
 
 // Which ledger entries speak of a node: those that carry one of its origins.
@@ -249,7 +237,7 @@ Analysis analyse(const std::string& part, const Graph& g, const Target& target, 
       e.risk = risk_of(f);
     }
     if (!n.origins.empty()) e.places.push_back(n.origins.front());
-    const int64_t macs = node_macs(g, n);
+    const int64_t macs = node_macs(g, id);
     e.macs += macs;
     a.macs += macs;
     for (const ValueId v : n.outputs) {

@@ -6,29 +6,12 @@
 #include <random>
 
 #include "exec/executor.h"
+#include "ir/cost.h"
 
 namespace npuport::app {
 namespace {
 
 constexpr double kTolerance = 1e-4;
-
-int64_t total_macs(const Graph& g) {
-  int64_t sum = 0;
-  for (const NodeId id : g.topological()) {
-    const Node& n = g.node(id);
-    if (!n.op->macs) continue;
-    std::vector<const TensorType*> in;
-    std::vector<const Tensor*> constants;
-    std::vector<TensorType> out;
-    for (const ValueId v : n.inputs) {
-      in.push_back(v.valid() ? &g.type(v) : nullptr);
-      constants.push_back(v.valid() ? g.value(v).constant.get() : nullptr);
-    }
-    for (const ValueId v : n.outputs) out.push_back(g.type(v));
-    sum += n.op->macs({*n.op, in, constants, n.attr()}, out);
-  }
-  return sum;
-}
 
 // Same graph interface, same numbers, on any machine.
 Tensor made_up(const TensorType& type, const ValueRange* range, uint32_t seed) {

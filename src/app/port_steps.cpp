@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "app/legality.h"
+#include "app/port_diagnose.h"
 #include "app/port_keys.h"
 #include "app/prepare_part.h"
 #include "app/task_gate.h"
@@ -16,6 +18,22 @@
 
 namespace npuport::app {
 namespace {
+
+using Diagnosis = Status (*)(PortContext&, PartRun&, const BoundSample&, PortStep&);
+
+// The first failing sample of each part is looked into.
+Status diagnose_failures(PortContext& c, PortStep& s, Diagnosis diagnose) {
+  for (PartRun& p : c.run.parts)
+    for (const BoundSample& sample : p.samples) {
+      const auto failed = [&](const Proof& proof) {
+        return proof.part == p.spec->name && proof.sample == sample.name && proof.result.verdict == Verdict::fail;
+      };
+      if (std::none_of(s.proofs.begin(), s.proofs.end(), failed)) continue;
+      NPU_TRY(diagnose(c, p, sample, s));
+      break;
+    }
+  return {};
+}
 
 namespace fs = std::filesystem;
 constexpr const char* kAnalysisMd = "operator_analysis.md";
@@ -209,6 +227,7 @@ Result<PortStep> step_import(PortContext& c) {
   if (!s.reason.empty()) return s;
   if (reuse(c, import_key(c.run), s)) return s;
   for (PartRun& p : c.run.parts) NPU_TRY(prove_import(c, p, s));
+  NPU_TRY(diagnose_failures(c, s, diagnose_import));
   for (const PartRun& p : c.run.parts)
     s.details[p.spec->name] = Json{{"operators", p.operators_imported}, {"sha256", p.model_hash}};
   conclude(s);
@@ -245,6 +264,7 @@ Result<PortStep> step_rewrite(PortContext& c) {
   for (PartRun& p : c.run.parts) NPU_TRY(make_executor(c, p));
   if (reuse(c, rewrite_key(c), s)) return s;
   for (PartRun& p : c.run.parts) NPU_TRY(prove_rewrite(c, p, s));
+  NPU_TRY(diagnose_failures(c, s, diagnose_rewrite));
   conclude(s);
   for (const PartRun& p : c.run.parts)
     s.details[p.spec->name] = Json{{"operators_before", p.operators_imported},

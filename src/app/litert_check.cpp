@@ -38,7 +38,7 @@ Status check_with_litert(PortContext& c, PartRun& p, const std::string& path, Po
       NPU_ASSIGN(const auto out, read_npz(work + "/out.npz"));
       std::vector<Tensor> got;
       for (const auto& [name, t] : out) got.push_back(t);
-      proof.result = compare_all(got, expected, p.spec->gate);
+      proof.result = compare_all(got, expected, general_gate(*p.spec));
     }
     s.proofs.push_back(std::move(proof));
   }

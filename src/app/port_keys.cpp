@@ -47,7 +47,8 @@ std::string StepKey::hex() const { return sha256_hex(std::string_view(text_)); }
 
 std::string import_key(const PortRun& run) {
   StepKey key;
-  key.add(version()).add(run.project.name);
+  // The binary itself: a newer build may rewrite or prove differently.
+  key.add(version()).add_file("/proc/self/exe").add(run.project.name);
   for (const PartRun& p : run.parts) {
     key.add(p.spec->name).add(p.model_hash).add(gate_text(p.spec->gate));
     for (const InputSpec& i : p.spec->inputs) key.add(i.name).add(to_string(i.type));
@@ -92,7 +93,7 @@ bool nothing_to_do(PortContext& c, std::vector<PortStep>& steps) {
   const bool task = !c.run.project.task.kind.empty();
   const Wanted wanted[] = {
       {1, "import", "import", import_key(c.run)}, {2, "analyze", "analyze", rewrite},
-      {3, "rewrite", "rewrite", rewrite},         {4, "model_gate", "model gate", task ? task_key(c) : "none"},
+      {3, "rewrite", "rewrite", rewrite},         {4, "model_gate", "model gate", task ? task_key(c) : rewrite},
       {5, "write", "write", write_key(c)},        {6, "quantise", "quantise", "none"},
       {7, "compile", "compile", rewrite},         {8, "debug", "debug outputs", rewrite}};
   for (const Wanted& w : wanted) {

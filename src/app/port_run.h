@@ -60,6 +60,10 @@ struct PartRun {
   int64_t weight_bytes = 0;
 };
 
+// The gate of the steps that compare a part with itself (import, rewrite, write): the general one, with the part's own
+// limits where its gate is general.
+inline Gate general_gate(const ProjectPart& p) { return p.gate.kind == GateKind::general ? p.gate : Gate{}; }
+
 struct PortOptions {
   bool strict = false, allow_approximate = false, assume_int32 = false, float16 = false, force = false;
   bool nhwc = true;

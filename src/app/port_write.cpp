@@ -33,7 +33,7 @@ Status prove_written(PortContext& c, PartRun& p, const std::string& path, PortSt
     NPU_ASSIGN(const std::vector<Tensor> file_inputs, to_file_inputs(p.contract, sample.inputs, host));
     NPU_ASSIGN(const std::vector<Tensor> expected, p.rewritten_executor->run(file_inputs));
     NPU_ASSIGN(const std::vector<Tensor> got, executor.run(file_inputs));
-    Gate gate = p.spec->gate;
+    const Gate gate = general_gate(*p.spec);
     s.proofs.push_back(
         {p.spec->name, "file read back = rewritten", sample.name, "general", compare_all(got, expected, gate), false});
   }

@@ -105,7 +105,12 @@ Status OutputFolder::drop_from(int number) {
       ++it;
       continue;
     }
-    for (const auto& [path, hash] : it->second->artefacts) fs::remove(file(path), ec);
+    for (const auto& [path, hash] : it->second->artefacts) {
+      fs::remove(file(path), ec);
+      // Folders that are empty now go too; remove() refuses any other.
+      for (fs::path parent = fs::path(path).parent_path(); !parent.empty() && fs::remove(file(parent.string()), ec);)
+        parent = parent.parent_path();
+    }
     it = steps_.erase(it);
     changed = true;
   }

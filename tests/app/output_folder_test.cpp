@@ -45,13 +45,13 @@ TEST_F(OutputFolderTest, DropsLaterArtefactsAndNothingElse) {
   Result<OutputFolder> f = OutputFolder::open(path_);
   ASSERT_TRUE(f);
   write("early", "1");
-  write("late", "2");
+  write("a/b/late", "2");
   write("user_file", "3");
   ASSERT_TRUE(f->record("import", 1, "k", Json::object(), {"early"}));
-  ASSERT_TRUE(f->record("write", 5, "k", Json::object(), {"late"}));
+  ASSERT_TRUE(f->record("write", 5, "k", Json::object(), {"a/b/late"}));
   ASSERT_TRUE(f->drop_from(3));
   EXPECT_TRUE(fs::exists(path_ + "/early"));
-  EXPECT_FALSE(fs::exists(path_ + "/late"));
+  EXPECT_FALSE(fs::exists(path_ + "/a"));
   EXPECT_TRUE(fs::exists(path_ + "/user_file"));
   EXPECT_NE(f->reusable("import", "k"), nullptr);
   EXPECT_EQ(f->reusable("write", "k"), nullptr);

@@ -269,6 +269,7 @@ void Importer::run_opaque(Scope& s, const TfliteFileOperator& o, const std::vect
 }
 
 Status Importer::run_row(Scope& s, const TfliteFileOperator& o, const TfliteRow& row, std::vector<ValueId> in) {
+  if (o.out.empty()) return Diag(diag::corrupt, "has no result");
   TfliteOperator plain{&row, file_.code(o).version, o.in, o.out, {}};
   if (row.options != nullptr) {
     for (const TfliteField& f : row.options->fields) {
@@ -304,7 +305,11 @@ Status Importer::run_row(Scope& s, const TfliteFileOperator& o, const TfliteRow&
   }
   TfliteRead call(b_, plain, std::move(in), std::move(declared));
   tflite_read(call);
-  NPU_TRY(b_.take_status());
+  if (Status made = b_.take_status(); !made) {
+    // Operands that no graph of ours could have: here the file is at fault, not this program.
+    if (made.error().code == &diag::internal) made.error().code = &diag::corrupt;
+    return made;
+  }
   return bind(s, o, call.values());
 }
 

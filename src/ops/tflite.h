@@ -160,7 +160,7 @@ class TfliteEmit {
 // ---- reading
 // ---------------------------------------------------------------------------------------------------------
 
-// One operator of the file, its operands already ours. Errors go to `b` and stick.
+// One operator of the file, its operands already ours; it has at least one result. Errors go to `b` and stick.
 class TfliteRead {
  public:
   TfliteRead(Builder& builder, const TfliteOperator& o, std::vector<ValueId> in, std::vector<TensorType> declared)
@@ -198,7 +198,10 @@ class TfliteRead {
   // Our name of a fused activation that conv2d and linear take; nullopt for tanh and sign bit.
   static std::optional<std::string> activation_name(int64_t number);
 
-  void ret(size_t k, ValueId v) { results_[k] = v; }
+  // Result k; one the file does not name is dropped.
+  void ret(size_t k, ValueId v) {
+    if (k < results_.size()) results_[k] = v;
+  }
   void ret(ValueId v) { ret(0, v); }
   void fail(Diag d) { b.fail(std::move(d)); }
   const std::vector<ValueId>& values() const { return results_; }

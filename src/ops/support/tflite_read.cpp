@@ -61,6 +61,11 @@ void read_generic(TfliteRead& c) {
         break;
     }
   }
+  for (size_t k = 0; k < def.in.size() && def.in[k].kind != Port::optional; ++k) {
+    if (k >= in.size() || !in[k].valid()) {
+      return c.fail(Diag(diag::corrupt, fmt::format("operand {} of {} is missing", k, row.name)));
+    }
+  }
   for (const TfliteAttr& a : row.attrs) attrs.push_back(attribute(def, a, c.option(a.field)));
   if (c.b.failed()) return;
   const std::vector<ValueId> out = c.b.ops(def.name, std::move(in), std::move(attrs));

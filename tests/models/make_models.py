@@ -8,6 +8,7 @@ included (several gigabytes). index.json names kind and group of each. A model t
 """
 
 import argparse
+import fcntl
 import json
 import os
 import sys
@@ -227,6 +228,8 @@ def main():
     if not a.out:
         parser.error("--out DIR is needed")
     os.makedirs(a.out, exist_ok=True)
+    lock = open(os.path.join(a.out, ".lock"), "w", encoding="utf-8")  # tests share a folder: the second one waits, then finds all
+    fcntl.flock(lock, fcntl.LOCK_EX)
     index_path = os.path.join(a.out, "index.json")
     index = {}
     if os.path.exists(index_path):

@@ -136,6 +136,10 @@ Verdict PortRun::verdict() const {
 
 Json report_json(const PortRun& run) {
   Json r{{"version", 1}, {"header", header_json(run)}, {"verdict", std::string(name(run.verdict()))}};
+  r["open"] = Json::array();
+  for (const PortStep& s : run.steps)
+    if (s.verdict != Verdict::pass && s.id != "quantise")
+      r["open"].push_back(std::string(name(s.verdict)) + " " + s.id + (s.reason.empty() ? "" : ": " + s.reason));
   r["steps"] = Json::array();
   r["comparisons"] = Json::array();
   r["problems"] = Json::array();

@@ -15,7 +15,7 @@ constexpr const char* kStyle = R"css(
 *{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--fg);font:16px/1.5 system-ui,sans-serif}
 main{max-width:1000px;margin:0 auto;padding:16px}h1{font-size:1.5rem;margin:.2em 0}h2{font-size:1.15rem;margin:1.6em 0 .5em;border-bottom:1px solid var(--line);padding-bottom:.2em}
 p{margin:.4em 0}.dim{color:var(--dim)}.scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.9rem}
-th,td{text-align:left;vertical-align:top;padding:.35em .6em;border-bottom:1px solid var(--line);overflow-wrap:anywhere}th{color:var(--dim);font-weight:600;white-space:nowrap}
+th,td{text-align:left;vertical-align:top;padding:.35em .6em;border-bottom:1px solid var(--line);overflow-wrap:break-word}th{color:var(--dim);font-weight:600;white-space:nowrap}
 td.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}.v{font-weight:700;white-space:nowrap}
 .PASS{color:var(--pass)}.FAIL{color:var(--fail)}.UNVERIFIED{color:var(--unv)}.SKIP{color:var(--skip)}
 pre{background:var(--card);border:1px solid var(--line);border-radius:6px;padding:.6em;overflow-x:auto;font-size:.8rem;margin:.3em 0}
@@ -42,8 +42,10 @@ std::string card(const std::string& label, const std::string& value) {
 
 std::string header(const Json& r) {
   const Json& h = r["header"];
-  std::string out = fmt::format("<h1>{0} for {1}</h1><p class=\"v {2}\">{2}</p><div class=\"cards\">",
+  std::string out = fmt::format("<h1>{0} for {1}</h1><p><span class=\"v {2}\">{2}</span> <span class=\"dim\">",
                                 text_of(h, "model"), text_of(h, "target_title"), text_of(r, "verdict"));
+  for (const Json& line : r["open"]) out += html_escape(line.get<std::string>()) + "<br>";
+  out += "</span></p><div class=\"cards\">";
   if (h.contains("identity"))
     for (const auto& [key, value] : h["identity"].items())
       out += card(html_escape(key), html_escape(value.get<std::string>()));
@@ -142,15 +144,20 @@ std::string changes(const Json& r) {
   return out;
 }
 
+// "[1, 2, 3]": the blanks let narrow screens break the line.
+std::string id_list(const Json& ids) {
+  std::string out = dump_json(ids, -1);
+  for (size_t at = out.find(','); at != std::string::npos; at = out.find(',', at + 2)) out.insert(at + 1, " ");
+  return html_escape(out);
+}
+
 std::string task(const Json& r) {
   if (!r.contains("task") || !r["task"].is_array() || r["task"].empty()) return "";
   std::string out =
       "<h2>The job itself</h2><div "
       "class=\"scroll\"><table><tr><th>sample</th><th>verdict</th><th>expected</th><th>got</th></tr>";
   for (const Json& t : r["task"]) {
-    const auto ids = [&](const char* key) {
-      return t.contains(key) ? html_escape(dump_json(t[key], -1)) : figure(t, "psnr");
-    };
+    const auto ids = [&](const char* key) { return t.contains(key) ? id_list(t[key]) : figure(t, "psnr"); };
     out += fmt::format("<tr><td>{}</td>{}<td>{}</td><td>{}</td></tr>", text_of(t, "sample"), verdict_cell(t),
                        ids("expected"), ids("got"));
   }

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <set>
 
@@ -131,16 +132,17 @@ class HeaderParser {
   Header header_;
 };
 
+constexpr size_t kMaxRank = 64;  // check_shape's limit
+
 // Elements lie with the first axis fastest; copies them with the last axis fastest.
 void from_fortran(const Shape& shape, const std::byte* from, std::byte* to, size_t item) {
   const int64_t count = element_count(shape);
-  std::vector<int64_t> step(shape.size());
+  std::array<int64_t, kMaxRank> step{}, index{};
   int64_t stride = 1;
   for (size_t d = 0; d < shape.size(); ++d) {
     step[d] = stride;
     stride *= shape[d];
   }
-  std::vector<int64_t> index(shape.size(), 0);
   int64_t at = 0;
   for (int64_t i = 0; i < count; ++i, to += item) {
     std::memcpy(to, from + at * static_cast<int64_t>(item), item);

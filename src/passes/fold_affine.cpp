@@ -26,13 +26,17 @@ Tensor scaled_weights(const Tensor& w, std::span<const double> scale, size_t dim
   Tensor out = Tensor::zeros(w.dtype, w.shape);
   const int64_t inner = element_count(std::span(w.shape).subspan(dim + 1));
   const int64_t channels = w.shape[dim];
+  const int64_t outer = element_count(std::span(w.shape).first(dim));
   dispatch_float(w.dtype, [&]<class T>() {
+    using C = std::conditional_t<std::is_same_v<T, double>, double, float>;
     const T* src = w.as<T>().data();
     T* dst = out.mut<T>().data();
-    for (int64_t i = 0, n = w.count(); i < n; ++i)
-      dst[i] = T(static_cast<float>(static_cast<double>(src[i]) * scale[static_cast<size_t>(i / inner % channels)]));
-    if constexpr (std::is_same_v<T, double>)
-      for (int64_t i = 0, n = w.count(); i < n; ++i) dst[i] = src[i] * scale[static_cast<size_t>(i / inner % channels)];
+    for (int64_t o = 0; o < outer; ++o)
+      for (int64_t c = 0; c < channels; ++c) {
+        const double s = scale[static_cast<size_t>(c)];
+        for (int64_t i = 0; i < inner; ++i, ++src, ++dst)
+          *dst = T(static_cast<C>(static_cast<double>(static_cast<C>(*src)) * s));
+      }
   });
   return out;
 }

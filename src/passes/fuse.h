@@ -12,6 +12,10 @@ namespace npuport {
 extern const PassDef fuse_pass;
 std::span<const Rewrite> fuse_rewrites();
 
+// Only what folds into weights and activations: for operators that lowering wrote out (hard_sigmoid's x + 3 goes into
+// the convolution before it). Nothing here brings back an operator that was lowered.
+extern const PassDef refold_pass;
+
 // Permutations left before or after linear layers by channels_last go into their weights; a channel shuffle of a
 // concatenation becomes a concatenation of slices. Run after channels_last.
 extern const PassDef absorb_pass;

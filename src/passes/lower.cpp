@@ -29,9 +29,11 @@ const RewriteSet& rules() {
 
 constexpr int kDepth = 5;  // how deep candidates of candidates are followed
 
-// A reshape to or from a high rank goes away as soon as its neighbours are lowered: it only joins their new forms.
+// Nodes that go away by themselves: a reshape to or from a high rank joins the new forms of its neighbours as soon as
+// they are lowered, and the cast of a mask moves to the host with the mask.
 bool passing(const Graph& g, NodeId id) {
   const Node& n = g.node(id);
+  if (n.op->name == "cast") return g.type(n.inputs[0]).dtype == DType::boolean;
   return n.op->name == "reshape" && std::max(g.shape(n.inputs[0]).size(), g.shape(n.outputs[0]).size()) > 4;
 }
 

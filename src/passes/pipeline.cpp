@@ -14,7 +14,7 @@ namespace {
 constexpr const PassDef* kCanonical[] = {&normalise_dtypes_pass, &fold_pass, &cleanup_pass, &fuse_pass, &fold_pass,
                                          &cleanup_pass};
 constexpr const PassDef* kLayout[] = {&channels_last_pass, &cleanup_pass, &absorb_pass, &fold_pass, &cleanup_pass};
-constexpr const PassDef* kLegal[] = {&lower_pass, &fold_pass, &cleanup_pass};
+constexpr const PassDef* kLegal[] = {&lower_pass, &fold_pass, &cleanup_pass, &refold_pass, &cleanup_pass};
 constexpr const PassDef* kSplit[] = {&split_to_host_pass, &cleanup_pass};
 constexpr const PassDef* kAll[] = {&normalise_dtypes_pass, &fold_pass,   &cleanup_pass, &fuse_pass,
                                    &channels_last_pass,    &absorb_pass, &lower_pass,   &split_to_host_pass};

@@ -261,7 +261,8 @@ const Case kNearMisses[] = {
      {{"x", {0, 5, false}}}},
     {"selection_as_arithmetic",  // no domain for the comparison
      {"where"},
-     X8 "const %v: f32[] = [2.0]\n %c = equal(%x, %v)\n %n = mul(%x, %x)\n %y = where(%c, %x, %n)\n output %y"},
+     X8 "const %v: f32[] = [2.0]\n %l = matmul(%x, %x) transpose_b=true\n %c = equal(%l, %v)\n %n = mul(%l, %l)\n %y = "
+        "where(%c, %l, %n)\n output %y"},
     {"selection_as_arithmetic",  // an infinite side would give NaN
      {"where"},
      "input %x: f32[3]\n const %m: bool[3] = [true,false,true]\n const %f: f32[] = [-inf]\n %y = where(%m, %x, %f)\n "
@@ -397,8 +398,6 @@ TEST(Lower, DecisionsOfTheUserCount) {
   EXPECT_TRUE(fired(named.ran.ledger).contains("leaky_relu_as_parts"));
 }
 
-// ---- host
-
 Prepared prepared(const Graph& g, const Legality& legality, PassOptions options = {}) {
   ops::register_all();
   Ledger ledger;
@@ -459,6 +458,31 @@ TEST(Host, SearchAfterTheNetBecomesASuffix) {
   EXPECT_TRUE(p.left.empty());
   ASSERT_EQ(p.io.host_steps.size(), 1U);
   EXPECT_TRUE(p.io.host_steps[0].suffix);
+  EXPECT_LT(difference(before, p.graph, p.io), 1e-5);
+}
+
+TEST(Host, MasksFromTheInputsBecomeNumbersThere) {
+  const Graph before = graph_of(
+      "input %x: f32[1,3,4]\n input %n: f32[1,3]\n const %w: f32[4,4] = "
+      "[1.0,2.0,3.0,4.0,1.0,2.0,3.0,4.0,1.0,2.0,3.0,4.0,1.0,2.0,"
+      "3.0,4.0]\n const %z: f32[] = [0.0]\n %m = greater(%n, %z)\n %r = reshape(%m) shape=[1,3,1]\n %l = linear(%x, "
+      "%w)\n %s = "
+      "where(%r, %l, %z)\n %y = linear(%s, %w)\n output %y");
+  const Prepared p = prepared(before, Refusing({"where", "greater", "cast"}));
+  EXPECT_TRUE(p.left.empty()) << print(p.graph);
+  EXPECT_EQ(p.io.host_steps.size(), 1U);
+  for (const ValueId v : p.graph.inputs()) EXPECT_EQ(p.graph.type(v).dtype, DType::f32);
+  EXPECT_LT(difference(before, p.graph, p.io), 1e-5);
+}
+
+TEST(Lower, WrittenOutTermsFoldIntoTheConvolutionBefore) {
+  const Graph before = graph_of(
+      "input %x: f32[1,4,4,4]\n const %w: f32[4,4,1,1] = "
+      "[1.0,2.0,3.0,4.0,1.0,2.0,3.0,4.0,1.0,2.0,3.0,4.0,1.0,2.0,3.0,4.0]\n %c = "
+      "conv2d(%x, %w)\n %y = hard_sigmoid(%c)\n output %y");
+  const Prepared p = prepared(before, Refusing({"hard_sigmoid"}));
+  EXPECT_EQ(op_counts(p.graph), (std::map<std::string, int>{{"conv2d", 1}, {"mul", 1}, {"transpose", 2}}))
+      << print(p.graph);
   EXPECT_LT(difference(before, p.graph, p.io), 1e-5);
 }
 

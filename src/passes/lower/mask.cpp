@@ -25,8 +25,28 @@ bool whole(const Graph& g, ValueId v) {
 
 bool comparable(const Graph& g, const Node& n) { return whole(g, n.inputs[0]) && whole(g, n.inputs[1]); }
 
+// Depends on inputs and constants by few operators, none of them a product: the host can compute it beforehand.
+bool for_the_host(const Graph& g, ValueId v, int& left) {
+  const Node* n = g.producer(v);
+  if (!n) return true;
+  if (n->op->macs || --left < 0) return false;
+  return std::all_of(n->inputs.begin(), n->inputs.end(),
+                     [&](ValueId in) { return !in.valid() || for_the_host(g, in, left); });
+}
+bool for_the_host(const Graph& g, ValueId v) {
+  int left = 200;
+  return for_the_host(g, v, left);
+}
+
 // Why a bool value cannot be computed as a float 0 or 1; nullopt when it can.
+Reason not_computable(const Graph& g, ValueId v, int depth);
+
 Reason not_arithmetic(const Graph& g, ValueId v, int depth = 16) {
+  const Reason r = not_computable(g, v, depth);
+  return r && for_the_host(g, v) ? Reason() : r;
+}
+
+Reason not_computable(const Graph& g, ValueId v, int depth) {
   if (g.is_constant(v)) return std::nullopt;
   const Node* n = g.producer(v);
   if (!n || depth == 0) return "%" + g.value(v).name + " is a bool input";
@@ -53,6 +73,8 @@ Reason not_arithmetic(const Graph& g, ValueId v, int depth = 16) {
 ValueId as_number(Builder& b, ValueId v) {
   const Graph& g = b.graph();
   if (g.is_constant(v)) return b.cast(v, DType::f32);
+  // A cast that the host makes, with everything before it.
+  if (not_computable(g, v, 16)) return b.op("cast", {v}, {{"to", DType::f32}});
   const NodeId producer = g.value(v).producer;
   const Node n = g.node(producer);
   const std::string_view op = n.op->name;
@@ -183,7 +205,7 @@ Reason cast_of_bool(const Graph& g, const Match& m) {
   if (g.type(m.value("c")).dtype != DType::boolean) return "it casts no bool";
   const DType to = std::get<DType>(m.attr("t"));
   if (to != DType::f32 && to != DType::i32 && to != DType::i64) return "";
-  return not_arithmetic(g, m.value("c"));
+  return not_computable(g, m.value("c"), 16);
 }
 std::vector<ValueId> build_cast(Builder& b, const Match& m) {
   return {b.cast(as_number(b, m.value("c")), std::get<DType>(m.attr("t")))};

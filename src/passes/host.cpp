@@ -7,12 +7,14 @@
 
 #include "base/diag_codes.h"
 #include "ir/builder.h"
+#include "ir/cost.h"
 #include "passes/lower.h"
 
 namespace npuport {
 namespace {
 
-bool heavy(const Node& n) { return n.op->macs != nullptr; }
+// What the host may compute per side: a projection of a few coordinates, not the network.
+constexpr int64_t kHostMacs = int64_t{1} << 20;
 
 // Letters, digits, '_', '-' and '.' only: names of files and inputs.
 std::string plain(std::string_view s) {
@@ -41,7 +43,7 @@ class Splitter {
       }
     for (const NodeId id : wanted_) {
       if (prefix_.contains(id) || suffix_.contains(id)) continue;
-      if (!take(id, &Splitter::ancestors, prefix_)) take(id, &Splitter::descendants, suffix_);
+      take(id);
     }
     drop_overlap();
     if (prefix_.empty() && suffix_.empty()) return size_t{0};
@@ -81,11 +83,19 @@ class Splitter {
     return out;
   }
 
-  bool take(NodeId id, Set (Splitter::*closure)(NodeId) const, Set& into) const {
-    const Set all = (this->*closure)(id);
-    if (std::any_of(all.begin(), all.end(), [&](NodeId n) { return heavy(g_.node(n)) && n != id; })) return false;
-    into.insert(all.begin(), all.end());
-    return true;
+  int64_t macs_of(const Set& nodes, NodeId but) const {
+    int64_t macs = 0;
+    for (const NodeId n : nodes) macs += n == but ? 0 : node_macs(g_, n);
+    return macs;
+  }
+
+  // The side that takes less work, when that is little enough; the prefix when both are the same.
+  void take(NodeId id) {
+    const Set before = ancestors(id), after = descendants(id);
+    const int64_t before_macs = macs_of(before, id), after_macs = macs_of(after, id);
+    if (std::min(before_macs, after_macs) > kHostMacs) return;
+    const bool first = before_macs <= after_macs;
+    (first ? prefix_ : suffix_).insert((first ? before : after).begin(), (first ? before : after).end());
   }
 
   // A node cannot be on both sides: what the suffix shares with the prefix stays in the prefix, and a suffix that loses

@@ -487,13 +487,27 @@ TEST(Lower, WrittenOutTermsFoldIntoTheConvolutionBefore) {
 }
 
 TEST(Host, TheMiddleOfTheNetStays) {
+  // 1100 * 1100 multiply-accumulates on either side are too many for the host.
   const Graph before = graph_of(
-      "input %x: f32[1,4]\n const %w: f32[4,4] = [1.0,2.0,3.0,4.0,1.0,2.0,3.0,4.0,1.0,2.0,3.0,4.0,1.0,2.0,3.0,4.0]\n "
-      "%l = "
-      "linear(%x, %w)\n %s = sin(%l)\n %y = linear(%s, %w)\n output %y");
+      "input %x: f32[1,1100]\n const %w: f32[1100,1100] = #a\n %l = linear(%x, %w)\n %s = sin(%l)\n %y = linear(%s, "
+      "%w)\n "
+      "output %y");
   const Prepared p = prepared(before, Refusing({"sin"}));
   ASSERT_EQ(p.left.size(), 1U);
   EXPECT_TRUE(p.io.host_steps.empty());
+}
+
+TEST(Host, ASmallProjectionMovesAlong) {
+  const Graph before = graph_of(
+      "input %x: f32[1,4]\n const %w: f32[4,4] = [1.0,2.0,3.0,4.0,1.0,2.0,3.0,4.0,1.0,2.0,3.0,4.0,1.0,2.0,3.0,4.0]\n "
+      "const %v: "
+      "f32[1100,4] = #a\n const %u: f32[1100,1100] = #a\n %l = linear(%x, %w)\n %s = sin(%l)\n %m = linear(%s, %v)\n "
+      "%y = "
+      "linear(%m, %u)\n output %y");
+  const Prepared p = prepared(before, Refusing({"sin"}));
+  EXPECT_TRUE(p.left.empty());
+  EXPECT_EQ(op_counts(p.graph), (std::map<std::string, int>{{"linear", 2}}));
+  EXPECT_LT(difference(before, p.graph, p.io), 1e-3);
 }
 
 TEST(Host, SuffixOfAnImageOutputKeepsTheModelsLayout) {

@@ -116,6 +116,20 @@ Reason not_empty(const Graph& g, const Match& m) {
   return element_count(g.shape(m.value("y"))) > 0 ? Reason() : Reason("");
 }
 
+bool is_empty(const Graph& g, ValueId v) { return g.type(v).known() && element_count(g.shape(v)) == 0; }
+
+Reason some_empty(const Graph& g, const Match& m) {
+  const std::vector<ValueId>& parts = g.producer(m.value("y"))->inputs;
+  const auto empty = std::count_if(parts.begin(), parts.end(), [&](ValueId v) { return is_empty(g, v); });
+  return empty > 0 && empty < static_cast<int64_t>(parts.size()) ? Reason() : Reason("");
+}
+std::vector<ValueId> build_filled_parts(Builder& b, const Match& m) {
+  std::vector<ValueId> parts;
+  for (const ValueId v : std::vector<ValueId>(b.graph().producer(m.value("y"))->inputs))
+    if (!is_empty(b.graph(), v)) parts.push_back(v);
+  return {parts.size() == 1 ? parts[0] : b.op("concat", std::move(parts), {{"axis", m.attr("a")}})};
+}
+
 Reason floating(const Graph& g, const Match& m) {
   return is_float(g.type(m.value("x")).dtype) ? Reason() : Reason("it is an integer division");
 }
@@ -160,6 +174,11 @@ constexpr Rewrite kRows[] = {
      .doc = "A concatenation of one input is that input.",
      .match = "%y = concat(%x, rest=$r)",
      .replace = "%y = %x"},
+    {.name = "concat_of_empty",
+     .doc = "A part without elements adds nothing.",
+     .match = "%y = concat(%in.all, axis=$a)",
+     .check = some_empty,
+     .build = build_filled_parts},
     {.name = "reshape_of_reshape",
      .doc = "Row-major order is kept by both, so only the last shape counts.",
      .match = "%y = reshape(reshape(%x, shape=$a), shape=$b)",
@@ -271,7 +290,20 @@ Result<size_t> run_cleanup(Graph& g, PassContext& c) {
 constexpr int64_t kSmall = 64 << 10;
 constexpr int64_t kGrowth = 4;
 
+// Results without elements are known whatever the inputs are.
+bool gives_nothing(const Graph& g, const Node& n) {
+  return n.op->pure && !n.outputs.empty() &&
+         std::all_of(n.outputs.begin(), n.outputs.end(), [&](ValueId v) { return is_empty(g, v); });
+}
+
+std::vector<Tensor> empty_results(const Graph& g, const Node& n) {
+  std::vector<Tensor> out;
+  for (const ValueId v : n.outputs) out.push_back(Tensor::zeros(g.type(v).dtype, g.shape(v)));
+  return out;
+}
+
 bool worth_folding(const Graph& g, const Node& n) {
+  if (gives_nothing(g, n)) return true;
   if (!n.op->pure || !n.op->infer || n.inputs.empty()) return false;
   int64_t in = 0, out = 0;
   for (const ValueId v : n.inputs) {
@@ -291,9 +323,11 @@ Result<size_t> run_fold(Graph& g, PassContext& c) {
   for (const NodeId id : g.topological()) {
     const Node& n = g.node(id);
     if (!worth_folding(g, n)) continue;
+    const bool nothing = gives_nothing(g, n);
     std::vector<const Tensor*> args;
     for (const ValueId v : n.inputs) args.push_back(v.valid() ? g.value(v).constant.get() : nullptr);
-    Result<std::vector<Tensor>> results = evaluate(*n.op, args, n.attrs);
+    Result<std::vector<Tensor>> results =
+        nothing ? Result<std::vector<Tensor>>(empty_results(g, n)) : evaluate(*n.op, args, n.attrs);
     if (!results) {
       Diag d = std::move(results).error();
       if (!n.origins.empty()) d.at_source(n.origins.front().source);
@@ -302,8 +336,9 @@ Result<size_t> run_fold(Graph& g, PassContext& c) {
     LedgerEntry entry{c.pass,
                       "evaluate",
                       Numerics::exact,
-                      "all inputs are constants",
-                      "The reference kernel computes the constant once, ahead of time.",
+                      nothing ? "it has no elements" : "all inputs are constants",
+                      nothing ? "All tensors of a shape without elements are equal."
+                              : "The reference kernel computes the constant once, ahead of time.",
                       node_text(g, std::array{id}),
                       {},
                       n.origins,

@@ -31,5 +31,8 @@ std::span<const Rewrite> lower_rank_rows();
 std::span<const Rewrite> lower_conv_rows();
 std::span<const Rewrite> lower_movement_rows();
 std::span<const Rewrite> lower_sequence_rows();
+std::span<const Rewrite> lower_logic_rows();
+std::span<const Rewrite> lower_element_rows();
+std::span<const Rewrite> lower_sampling_rows();
 
 }  // namespace npuport

@@ -66,6 +66,21 @@ TEST(Cleanup, ReshapeAfterAReductionBecomesKeepdims) {
       2);
 }
 
+TEST(Cleanup, PartsWithoutElementsGo) {
+  const Graph before = graph_of(
+      "input %x: f32[3,2]\n %e = slice(%x) starts=[3] ends=[3] axes=[0] steps=[1]\n %r = relu(%e)\n %c = concat(%r, "
+      "%x) axis=0\n %d = concat(%c, %r, %x) axis=0\n %y = exp(%d)\n output %y");
+  const Ran r = run_passes_on({&fold_pass, &cleanup_pass}, before);
+  EXPECT_EQ(print(r.graph, {.types = false}), R"(graph "t" {
+  input %x: f32[3,2]
+  %d = concat(%x, %x) axis=0
+  %y = exp(%d)
+  output %y
+}
+)");
+  EXPECT_EQ(difference(before, r.graph), 0.0);
+}
+
 TEST(Cleanup, NothingThatMattersGoes) {
   const std::string head =
       "input %x: f32[2,1,3]\n const %s: f32[] = [1.0001]\n const %t: f32[2,1,1] = [1.0,1.0]\n const "

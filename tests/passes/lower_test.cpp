@@ -200,6 +200,121 @@ const Case kCases[] = {
     {"resize_as_products",
      {"resize2d"},
      "input %x: f32[1,5,4,3]\n %y = resize2d(%x) size=[7,9] mode=\"cubic\" layout=\"nhwc\"\n output %y"},
+    {"bitwise_and_of_bools",
+     {"bitwise_and"},
+     "input %a: bool[2,1,3]\n input %b: bool[4,1]\n %y = bitwise_and(%a, %b)\n output %y",
+     0},
+    {"bitwise_or_of_bools",
+     {"bitwise_or"},
+     "input %a: bool[2,3]\n input %b: bool[2,3]\n %y = bitwise_or(%a, %b)\n output %y",
+     0},
+    {"bitwise_xor_of_bools",
+     {"bitwise_xor"},
+     "input %a: bool[2,3]\n input %b: bool[2,3]\n %y = bitwise_xor(%a, %b)\n output %y",
+     0},
+    {"logical_xor_of_bools",
+     {"logical_xor"},
+     "input %a: bool[2,3]\n input %b: bool[2,3]\n %y = logical_xor(%a, %b)\n output %y",
+     0},
+    {"logical_not_of_number", {"logical_not"}, "input %x: i32[2,3]\n %y = logical_not(%x)\n output %y", 0},
+    {"logical_and_of_numbers",
+     {"logical_or"},
+     "input %a: f32[9]\n input %b: i32[9]\n %c = round(%a)\n %d = cast(%b) to=f32\n %y = logical_and(%c, %d)\n "
+     "output %y",
+     0},
+    {"isinf_as_comparison",
+     {"isinf"},
+     "input %x: f32[9]\n const %z: f32[] = [0.0]\n %r = round(%x)\n %q = div(%x, %r)\n %y = isinf(%q)\n output %y",
+     0},
+    {"fake_quantize_as_steps",
+     {"fake_quantize"},
+     IMG "const %s: f32[5] = [0.5,0.1,0.2,0.05,0.3]\n const %z: f32[5] = [0.0,3.0,-2.0,1.0,0.0]\n %y = "
+         "fake_quantize(%x, %s, %z) quant_min=-4 quant_max=7 axis=1\n output %y",
+     1e-6},
+    {"fake_quantize_as_steps",
+     {"fake_quantize"},
+     IMG "const %s: f32[1] = [0.5]\n const %z: f32[1] = [3.0]\n %y = fake_quantize(%x, %s, %z) quant_min=0 "
+         "quant_max=7\n output %y",
+     1e-6},
+    {"cumprod_by_doubling", {"cumprod"}, "input %x: f32[2,7,3]\n %y = cumprod(%x) axis=1\n output %y"},
+    {"cumprod_by_doubling", {"cumprod"}, "input %x: f32[3,8]\n %y = cumprod(%x) axis=-1\n output %y"},
+    {"gather_elements_flat",
+     {"gather_elements"},
+     "input %x: f32[2,5,3]\n input %i: i64[2,4,2]\n %y = gather_elements(%x, %i) axis=1\n output %y",
+     0},
+    {"gather_elements_flat",
+     {"gather_elements"},
+     "input %x: f32[2,5]\n const %i: i64[2,3] = [0,-1,2,4,-5,1]\n %y = gather_elements(%x, %i) axis=-1\n output %y",
+     0},
+    {"scatter_elements_flat",
+     {"scatter_elements"},
+     "input %x: f32[2,5,3]\n input %i: i64[2,4,2]\n input %u: f32[2,4,2]\n %y = scatter_elements(%x, %i, %u) axis=1 "
+     "reduction=\"add\"\n output %y",
+     1e-6},
+    {"scatter_blocks_once",
+     {"scatter_elements"},
+     "input %x: f32[6]\n const %i: i64[3] = [4,0,2]\n input %u: f32[3]\n %y = scatter_elements(%x, %i, %u) axis=0\n "
+     "output %y",
+     0},
+    {"scatter_one_number",
+     {"scatter_elements"},
+     "input %x: f32[3,5]\n input %i: i64[3,2]\n const %u: f32[3,2] = [2.5,2.5,2.5,2.5,2.5,2.5]\n %y = "
+     "scatter_elements(%x, %i, %u) axis=1\n output %y",
+     0},
+    {"scatter_sum_apart",
+     {},
+     "input %x: f32[5,2]\n input %i: i32[3,1]\n input %u: f32[3,2]\n %y = scatter_nd(%x, %i, %u) "
+     "reduction=\"add\"\n output %y",
+     1e-6},
+    {"scatter_by_int32",
+     {},
+     "const %x: f32[5,2] = [0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0]\n input %i: i64[3,1]\n input %u: f32[3,2]\n %y = "
+     "scatter_nd(%x, %i, %u) reduction=\"add\"\n output %y",
+     1e-6},
+    {"grid_sample_as_gathers",
+     {"grid_sample"},
+     "input %x: f32[2,3,4,5]\n input %g: f32[2,3,6,2]\n %y = grid_sample(%x, %g)\n output %y"},
+    {"grid_sample_as_gathers",
+     {"grid_sample"},
+     "input %x: f32[1,3,4,5]\n input %g: f32[1,3,6,2]\n %y = grid_sample(%x, %g) mode=\"nearest\" "
+     "padding_mode=\"border\"\n output %y"},
+    {"grid_sample_as_gathers",
+     {"grid_sample"},
+     "input %x: f32[1,3,4,5]\n input %g: f32[1,9,9,2]\n %y = grid_sample(%x, %g) mode=\"cubic\" "
+     "padding_mode=\"reflection\"\n output %y",
+     5e-5},
+    {"grid_sample_as_gathers",
+     {"grid_sample"},
+     "input %x: f32[1,3,4,5]\n input %g: f32[1,9,9,2]\n %y = grid_sample(%x, %g) mode=\"cubic\" "
+     "align_corners=true\n output %y",
+     5e-5},
+    {"grid_sample_as_gathers",
+     {"grid_sample"},
+     "input %x: f32[1,1,4,1]\n input %g: f32[1,9,9,2]\n %y = grid_sample(%x, %g) padding_mode=\"reflection\" "
+     "align_corners=true\n output %y"},
+    {"grid_sample_as_gathers",
+     {"grid_sample"},
+     "input %x: f32[2,3,4,5,2]\n input %g: f32[2,2,3,2,3]\n %y = grid_sample(%x, %g) align_corners=true\n output %y"},
+    {"resize1d_as_linear",
+     {"resize1d"},
+     "input %x: f32[2,3,5]\n %y = resize1d(%x) size=[8] mode=\"linear\" align_corners=true\n output %y"},
+    {"resize3d_as_linear",
+     {"resize3d"},
+     "input %x: f32[1,2,3,4,5]\n %y = resize3d(%x) size=[6,4,3] mode=\"linear\"\n output %y"},
+    {"resize3d_as_linear", {"resize3d"}, "input %x: f32[1,2,3,4,5]\n %y = resize3d(%x) size=[6,7,3]\n output %y", 0},
+    {"max_pool3d_in_two",
+     {"max_pool3d"},
+     "input %x: f32[2,3,5,6,7]\n %y = max_pool3d(%x) kernel=[2,3,2] stride=[2,1,3] pad_begin=[1,1,0] pad_end=[1,1,1] "
+     "ceil_mode=true\n output %y",
+     0},
+    {"avg_pool3d_in_two",
+     {"avg_pool3d"},
+     "input %x: f32[2,3,5,6,7]\n %y = avg_pool3d(%x) kernel=[2,3,2] stride=[2,1,3] pad_begin=[1,1,0] pad_end=[1,1,0] "
+     "ceil_mode=true count_include_pad=false\n output %y"},
+    {"avg_pool3d_in_two",
+     {"avg_pool3d"},
+     "input %x: f32[2,3,5,6,7]\n %y = avg_pool3d(%x) kernel=[2,3,2] stride=[2,1,3] pad_begin=[1,1,0] "
+     "pad_end=[1,1,0]\n output %y"},
 };
 
 // Refuses what the case's row is about even where the operator itself is fine in another form.
@@ -216,6 +331,13 @@ class CaseLegality : public Legality {
       refuse();
     if (row.starts_with("output_") && n.op->name == "conv_transpose2d" && n.attr().ints("output_padding") != Ints{0, 0})
       refuse();
+    if (row == "logical_and_of_numbers" && n.op->name == "logical_and" && g.type(n.inputs[0]).dtype != DType::boolean)
+      refuse();
+    if (row.starts_with("scatter_") && n.op->name == "scatter_nd") {
+      const std::optional<double> base = uniform_value(g, n.inputs[0]);
+      const bool wide = g.type(n.inputs[1]).dtype == DType::i64 && !g.is_constant(n.inputs[1]);
+      if (wide || !base || *base != 0 || n.attr().s("reduction") != "add") refuse();
+    }
     if (row == "gelu_erf_to_tanh" && n.op->name == "gelu" && n.attr().s("approximate") == "none") refuse();
     return out;
   }
@@ -287,6 +409,24 @@ const Case kNearMisses[] = {
     {"cumsum_as_linear", {"cumsum"}, X8 "%y = cumsum(%x) axis=1\n output %y"},
     {"power_as_products", {"pow"}, X8 "const %e: f32[] = [2.5]\n %y = pow(%x, %e)\n output %y"},
     {"one_hot_as_arithmetic", {"one_hot"}, "input %l: i32[2,3]\n %y = one_hot(%l) depth=5 dtype=f32\n output %y"},
+    {"bitwise_and_of_bools",  // bits of numbers
+     {"bitwise_and"},
+     "input %a: i32[3]\n input %b: i32[3]\n %y = bitwise_and(%a, %b)\n output %y"},
+    {"scatter_blocks_once",  // an element is written twice: the last one counts
+     {"scatter_elements"},
+     "input %x: f32[6]\n const %i: i64[3] = [4,0,4]\n input %u: f32[3]\n %y = scatter_elements(%x, %i, %u) axis=0\n "
+     "output %y"},
+    {"scatter_one_number",  // two different numbers
+     {"scatter_elements"},
+     "input %x: f32[6]\n input %i: i64[2]\n const %u: f32[2] = [2.5,2.0]\n %y = scatter_elements(%x, %i, %u) axis=0\n "
+     "output %y"},
+    {"scatter_sum_apart",  // it multiplies
+     {"scatter_elements"},
+     "input %x: f32[6]\n input %i: i64[2]\n input %u: f32[2]\n %y = scatter_elements(%x, %i, %u) axis=0 "
+     "reduction=\"mul\"\n output %y"},
+    {"avg_pool3d_in_two",  // a divisor of its own
+     {"avg_pool3d"},
+     "input %x: f32[1,1,4,4,4]\n %y = avg_pool3d(%x) kernel=[2,2,2] stride=[2,2,2] divisor_override=3\n output %y"},
 };
 
 TEST(Lower, NearMissesDoNotFire) {
@@ -345,6 +485,9 @@ const RankCase kRankCases[] = {
      "shape=[2,2,2,3,3]\n %u = reshape(%m) shape=[1,2,1,3,3]\n %s = add(%r, %u)\n %f = reshape(%s) shape=[4,2,3,3]\n "
      "%y = "
      "softmax(%f)\n output %y"},
+    {"zeros between pixels",
+     "input %x: f32[2,3,3,2]\n %r = reshape(%x) shape=[2,3,1,3,1,2]\n %p = pad(%r) pads=[0,0,0,0,0,0,0,0,1,0,2,0]\n "
+     "%t = reshape(%p) shape=[2,6,9,2]\n %y = relu(%t)\n output %y"},
     {"products and norms of rank five",
      "input %x: f32[2,3,20]\n const %w: f32[6,5] = #a\n %r = reshape(%x) shape=[1,2,3,4,5]\n %l = linear(%r, %w)\n %n "
      "= "

@@ -182,6 +182,30 @@ std::vector<ValueId> build_along_axes(Builder& b, const Match& m) {
   return out;
 }
 
+// Padding one axis after the other leaves fewer dims that cannot merge.
+Reason pads_apart(const Graph& g, const Match& m) {
+  const Node& n = root_of(g, m);
+  if (g.shape(n.outputs[0]).size() <= kMostDims) return "the rank is no problem";
+  return axes_of(g, n)->size() > 1 ? Reason() : Reason("it pads one axis only");
+}
+std::vector<ValueId> build_pads_apart(Builder& b, const Match& m) {
+  const Node n = root_of(b.graph(), m);
+  const Ints all = n.attr().ints("pads");
+  const size_t rank = all.size() / 2;
+  std::vector<ValueId> in = n.inputs;
+  for (const int64_t axis : *axes_of(b.graph(), n)) {
+    const auto d = static_cast<size_t>(axis);
+    Ints pads(2 * rank, 0);
+    pads[d] = all[d];
+    pads[d + rank] = all[d + rank];
+    std::vector<Attr> attrs = n.attrs;
+    for (Attr& a : attrs)
+      if (a.name == "pads") a.value = pads;
+    in[0] = b.op("pad", in, std::move(attrs));
+  }
+  return {in[0]};
+}
+
 // ---- products: the dims before the last two (matmul), before the last (linear, norms)
 
 Reason matmul_fits(const Graph& g, const Match& m) {
@@ -277,6 +301,13 @@ Rows make_rows() {
   t.check = transpose_fits;
   t.build = build_transpose;
   r.rows.push_back(t);
+  Rewrite pads;
+  pads.name = "pad_axis_by_axis";
+  pads.doc = "Every padding mode works on each axis by itself.";
+  pads.match = "%y = pad(%in.all, rest=$r)";
+  pads.check = pads_apart;
+  pads.build = build_pads_apart;
+  r.rows.push_back(pads);
   for (const OpDef* row : Registry::global().all())
     if (row->axes.kind == AxisRule::elementwise && row->out.size() == 1)
       r.add(row->name, "The operator works element by element: dims that all operands share merge.", elementwise_fits,

@@ -193,7 +193,8 @@ std::vector<ValueId> build_pads_apart(Builder& b, const Match& m) {
   const Ints all = n.attr().ints("pads");
   const size_t rank = all.size() / 2;
   std::vector<ValueId> in = n.inputs;
-  for (const int64_t axis : *axes_of(b.graph(), n)) {
+  const Ints axes = *axes_of(b.graph(), n);
+  for (const int64_t axis : axes) {
     const auto d = static_cast<size_t>(axis);
     Ints pads(2 * rank, 0);
     pads[d] = all[d];

@@ -54,6 +54,13 @@ inline constexpr TfliteCase kTfliteCases[] = {
     {"conv_transpose2d cropped", "input %x: f32[1,4,4,3]\n input %cw: f32[3,4,3,3]\n"
      "%y = conv_transpose2d(%x, %cw) stride=[1,1] pad_begin=[2,2] pad_end=[0,0] activation=\"relu6\" layout=\"nhwc\"\n output %y",
      "TRANSPOSE_CONV SLICE RELU6"},
+    {"conv_transpose3d plain",
+     "input %x: f32[1,3,2,3,4]\n input %cw: f32[3,4,2,2,2]\n input %cb: f32[4]\n"
+     "%y = conv_transpose3d(%x, %cw, %cb) stride=[2,2,2]\n output %y"},
+    {"conv_transpose3d cropped and extended",
+     "input %x: f32[1,3,2,3,4]\n input %cw: f32[3,4,3,3,3]\n input %cb: f32[4]\n"
+     "%y = conv_transpose3d(%x, %cw, %cb) stride=[2,1,3] pad_begin=[1,1,0] pad_end=[1,0,0] output_padding=[1,0,0]\n "
+     "output %y"},
     {"conv3d", "input %x: f32[1,3,5,6,7]\n input %cw: f32[4,3,3,3,3]\n input %cb: f32[4]\n"
      "%y = conv3d(%x, %cw, %cb) stride=[1,2,1] pad_begin=[1,1,1] pad_end=[1,1,1] activation=\"relu\"\n output %y"},
     // -- pools --

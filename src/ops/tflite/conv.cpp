@@ -206,6 +206,55 @@ void read_conv3d(TfliteRead& c) {
   c.ret(activation ? last : c.activated(last, c.i(kActivation)));
 }
 
+// Like TRANSPOSE_CONV: the output's size is an operand, and the padding follows from it. Filters are D,H,W,O,I.
+void write_transposed3d(TfliteEmit& c) {
+  const AttrView a = c.attr();
+  if (a.i("groups") != 1) return c.refuse("CONV_3D_TRANSPOSE has no groups");
+  if (a.ints("dilation") != Ints{1, 1, 1}) return c.refuse("CONV_3D_TRANSPOSE has no dilation");
+  if (a.s("activation") != "none") return c.refuse("CONV_3D_TRANSPOSE has no activation");
+  const Shape& o = c.out_shape();
+  const Shape out{o[0], o[2], o[3], o[4], o[1]};
+  Shape full = out;  // VALID, without cropping
+  Ints begin{0, 0, 0, 0, 0};
+  for (size_t i = 0; i < 3; ++i) {
+    const int64_t span = (c.shape(0)[i + 2] - 1) * a.ints("stride")[i] + c.shape(1)[i + 2];
+    begin[i + 1] = a.ints("pad_begin")[i];
+    full[i + 1] = std::max(span, begin[i + 1] + out[i + 1]);
+  }
+  int32_t y =
+      c.op("CONV_3D_TRANSPOSE",
+           {c.i32(full), c.permuted(1, {2, 3, 4, 1, 0}), c.permuted(0, kToLast), c.bias(2, o[1], c.out_dtype())},
+           c.out_dtype(), full,
+           {{"padding", kValid},
+            {"stride_d", static_cast<double>(a.ints("stride")[0])},
+            {"stride_h", static_cast<double>(a.ints("stride")[1])},
+            {"stride_w", static_cast<double>(a.ints("stride")[2])}});
+  if (full != out) y = c.op("SLICE", {y, c.i32(begin), c.i32(out)}, c.out_dtype(), out);
+  c.op("TRANSPOSE", {y, c.i32(kToFirst)}, {c.out()});
+}
+void read_transposed3d(TfliteRead& c) {
+  const Ints out = c.const_ints(0);
+  const ValueId w = c.permuted(1, {4, 3, 0, 1, 2}), x = c.permuted(2, kToFirst);
+  if (c.b.failed()) return;
+  const Shape in = c.b.shape(x);
+  if (in.size() != 5 || out.size() != 5) {
+    return c.fail(Diag(diag::shape_mismatch,
+                       fmt::format("input {} and output {} must have rank 5", to_string(in), to_string(out))));
+  }
+  const Ints stride{c.i("stride_d"), c.i("stride_h"), c.i("stride_w")};
+  Ints begin(3), end(3), extra(3);
+  for (size_t i = 0; i < 3; ++i) {
+    const int64_t span = (in[i + 2] - 1) * stride[i] + c.b.shape(w)[i + 2];
+    const int64_t total = c.i("padding") == static_cast<int64_t>(kSame) ? std::max<int64_t>(span - out[i + 1], 0) : 0;
+    begin[i] = total / 2;
+    end[i] = total - total / 2;
+    extra[i] = out[i + 1] - (span - total);
+  }
+  const ValueId y = c.b.op("conv_transpose3d", {x, w, c.has(3) ? c.in(3) : ValueId{}},
+                           {{"stride", stride}, {"pad_begin", begin}, {"pad_end", end}, {"output_padding", extra}});
+  c.ret(c.activated(c.transposed(y, kToLast), c.i(kActivation)));
+}
+
 constexpr TfliteRow kRows[] = {
     {.name = "DEPTHWISE_CONV_2D",
      .code = 4,
@@ -240,6 +289,15 @@ constexpr TfliteRow kRows[] = {
      .write = write_conv3d,
      .read = read_conv3d,
      .runtime = "2.5.0"},
+    {.name = "CONV_3D_TRANSPOSE",
+     .code = 141,
+     .options = &kConv3DOptions,
+     .ours = {"conv_transpose3d"},
+     .types = f32,
+     .typed = 2,
+     .write = write_transposed3d,
+     .read = read_transposed3d,
+     .runtime = "2.6.0"},
 };
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "app/prepare_part.h"
 
+#include <algorithm>
+
 #include "app/legality.h"
 #include "app/prover.h"
 #include "passes/pipeline.h"
@@ -25,6 +27,9 @@ Status prepare_part(PortContext& c, PartRun& p) {
   request.options.ranges = p.spec->ranges;
   request.options.preferred = c.run.target.prefer;
   request.measure = true;
+  const std::vector<std::string>& dtypes = c.run.target.dtypes;
+  request.options.narrow_int64 =
+      !dtypes.empty() && std::find(dtypes.begin(), dtypes.end(), name(DType::i64)) == dtypes.end();
   for (const auto& [key, decision] : c.decisions) {
     if (!key.starts_with(p.spec->name + "/")) continue;
     const std::string op = key.substr(p.spec->name.size() + 1);

@@ -5,6 +5,7 @@
 
 #include "exec/onednn_overrides.h"
 #include "exec/onednn_support.h"
+#include "exec/onednn_upsample.h"
 #include "exec/parallel.h"
 
 namespace npuport::onednn {
@@ -323,10 +324,57 @@ std::unique_ptr<Kernel> prepare(const PrepareCall& call) {
   }
 }
 
+// ---- windows that do not overlap
+// ---------------------------------------------------------------------------------------------
+
+// oneDNN's deconvolution is several times slower than the product it could be.
+bool accepts_tiles(const Graph& g, NodeId id) {
+  if (!is_f32(g, id)) return false;
+  const AttrView attr = g.node(id).attr();
+  const auto all = [&](std::string_view name, int64_t want) {
+    const Ints& v = attr.ints(name);
+    return std::all_of(v.begin(), v.end(), [&](int64_t x) { return x == want; });
+  };
+  const Shape& w = g.shape(g.node(id).inputs[1]);
+  return std::ranges::equal(attr.ints("stride"), std::span(w).subspan(2)) && all("pad_begin", 0) && all("pad_end", 0) &&
+         all("output_padding", 0) && all("dilation", 1) && attr.i("groups") == 1;
+}
+
+bool absorbs_into_tiles(const Graph& g, std::span<const NodeId> group, NodeId next) {
+  return g.node(next).op->name != "add" && absorbs(g, group, next);
+}
+
+std::unique_ptr<Kernel> prepare_tiles(const PrepareCall& call) {
+  const bool biased = call.has(2) && call.head().inputs.size() > 2;
+  if (!call.constant(1) || (biased && (!call.constant(2) || call.layouts[2]))) return nullptr;
+  const Shape &in = call.graph.shape(call.inputs[0]), &out = call.graph.shape(call.outputs[0]);
+  const Problem p = problem_of(call.graph, call.head(), out);
+  const Chain chain = chain_of(call);
+  Upsampling u{p.src[0], p.src[1], p.src[2], p.src[3], p.dst[1], p.stride[0], p.stride[1]};
+  u.pixels_inner = !p.nhwc && u.images == 1 && !call.layouts[0];
+  const auto f32 = memory::data_type::f32;
+  const int64_t row = u.tile_w * u.out_channels;
+  const memory weights =
+      packed_weights(call, p, chain, {p.weights, f32, memory::dims{1, u.tile_h * row, row, u.out_channels}});
+  memory bias;
+  if (biased || !chain.scale.empty()) bias = packed_bias(call, chain, {{p.dst[1]}, f32, memory::format_tag::x});
+  std::unique_ptr<Kernel> kernel = upsample_by_product(
+      u, weights, bias ? static_cast<const float*>(bias.get_data_handle()) : nullptr, chain.attr, call.threads);
+  if (!kernel) return nullptr;
+  const Ints last = {0, 2, 3, 1};
+  kernel->in_layouts.resize(call.inputs.size());
+  if (!p.nhwc && !u.pixels_inner) kernel->in_layouts[0] = ordered_layout(in, last);
+  kernel->in_unused.assign(call.inputs.size(), true);
+  kernel->in_unused[0] = false;
+  kernel->out_layouts = {p.nhwc ? nullptr : ordered_layout(out, last)};
+  return kernel;
+}
+
 constexpr Override kRows[] = {
     {"conv2d", "onednn conv", accepts, absorbs, prepare},
     {"conv1d", "onednn conv", accepts, absorbs, prepare},
     {"conv3d", "onednn conv", accepts, absorbs, prepare},
+    {"conv_transpose2d", "onednn tiles", accepts_tiles, absorbs_into_tiles, prepare_tiles},
     {"conv_transpose2d", "onednn deconv", accepts, absorbs, prepare},
     {"conv_transpose1d", "onednn deconv", accepts, absorbs, prepare},
     {"conv_transpose3d", "onednn deconv", accepts, absorbs, prepare},

@@ -127,6 +127,94 @@ TEST(OnednnConv, Transposed) {
   }
 }
 
+struct UpCase {
+  int64_t n, c, h, w, o, kernel_h, kernel_w;
+};
+
+ValueId upsample(Net& net, const UpCase& k, bool nhwc, bool bias, std::vector<Attr> more = {}) {
+  const ValueId x = net.input(nhwc ? Shape{k.n, k.h, k.w, k.c} : Shape{k.n, k.c, k.h, k.w});
+  std::vector<ValueId> in = {x, net.scaled({k.c, k.o, k.kernel_h, k.kernel_w}, k.c)};
+  if (bias) in.push_back(net.weight({k.o}));
+  std::vector<Attr> attrs = {{"stride", Ints{k.kernel_h, k.kernel_w}}, {"layout", nhwc ? "nhwc" : "nchw"}};
+  for (Attr& a : more) {
+    std::erase_if(attrs, [&](const Attr& have) { return have.name == a.name; });
+    attrs.push_back(std::move(a));
+  }
+  return net.b.op("conv_transpose2d", in, attrs);
+}
+
+constexpr UpCase kUps[] = {
+    {1, 8, 6, 5, 12, 2, 2}, {2, 7, 5, 3, 9, 2, 2},     {1, 16, 4, 4, 5, 3, 3},  {3, 5, 1, 7, 1, 4, 4},
+    {1, 1, 3, 1, 3, 2, 2},  {1, 33, 37, 41, 19, 2, 2}, {2, 12, 9, 8, 6, 3, 2},  {1, 64, 40, 33, 32, 2, 2},
+    {1, 6, 5, 5, 4, 1, 3},  {1, 3, 47, 53, 2, 4, 4},   {1, 4, 1, 1, 600, 4, 4},
+};
+
+TEST(OnednnUpsample, LikeTheRow) {
+  for (const UpCase& k : kUps) {
+    for (const bool nhwc : {false, true}) {
+      for (const bool bias : {false, true}) {
+        for (const std::string act : {"none", "relu", "relu6", "relu_n1_to_1"}) {
+          Net net;
+          net.finish({upsample(net, k, nhwc, bias, {{"activation", act}})});
+          const Ran r = expect_like_reference(net);
+          EXPECT_TRUE(r.used("and tiles")) << r.kernels();
+        }
+      }
+    }
+  }
+}
+
+TEST(OnednnUpsample, BatchNormAndFunctionsRunInside) {
+  for (const UpCase& k : kUps) {
+    Net net;
+    ValueId y = upsample(net, k, false, k.c % 2 == 0);
+    y = net.b.op("batch_norm", {y, net.weight({k.o}), net.weight({k.o}), net.weight({k.o}), net.weight({k.o}, 0.5, 2)});
+    net.finish({net.b.op("gelu", {y})});
+    const Ran r = expect_like_reference(net, 5e-5);
+    EXPECT_TRUE(r.used("and tiles")) << r.kernels();
+    for (const NodeTime& t : r.profile) EXPECT_TRUE(t.op != "batch_norm" && t.op != "gelu") << r.kernels();
+  }
+}
+
+// A chain keeps its channels last, and a residual is added by a step of its own.
+TEST(OnednnUpsample, ChainWithResidual) {
+  Net net;
+  const ValueId once = net.b.op("relu", {upsample(net, {2, 16, 5, 7, 8, 2, 2}, false, true)});
+  const ValueId w = net.scaled({8, 4, 2, 2}, 8);
+  const ValueId twice = net.b.op("conv_transpose2d", {once, w}, {{"stride", Ints{2, 2}}});
+  net.finish({net.b.add(twice, net.input({2, 4, 20, 28})), once});
+  const Ran r = expect_like_reference(net);
+  EXPECT_EQ(std::ranges::count_if(r.profile, [](const NodeTime& t) { return t.kernel.ends_with("and tiles"); }), 2)
+      << r.kernels();
+}
+
+TEST(OnednnUpsample, OthersGoToTheDeconvolution) {
+  const UpCase k{1, 8, 6, 5, 12, 2, 2}, wide{1, 8, 6, 5, 12, 3, 3};
+  const struct {
+    UpCase k;
+    std::vector<Attr> more;
+  } cases[] = {
+      {wide, {{"pad_begin", Ints{1, 0}}}}, {wide, {{"pad_end", Ints{0, 1}}}}, {wide, {{"stride", Ints{2, 3}}}},
+      {k, {{"stride", Ints{2, 1}}}},       {k, {{"stride", Ints{3, 3}}}},     {k, {{"output_padding", Ints{0, 1}}}},
+      {k, {{"dilation", Ints{2, 1}}}},
+  };
+  for (const auto& c : cases) {
+    for (const bool nhwc : {false, true}) {
+      Net net;
+      net.finish({upsample(net, c.k, nhwc, true, c.more)});
+      EXPECT_FALSE(expect_like_reference(net).used("and tiles")) << print(net.g);
+    }
+  }
+  Net grouped;
+  grouped.finish({grouped.b.op("conv_transpose2d", {grouped.input({1, 8, 6, 5}), grouped.scaled({8, 6, 2, 2}, 4)},
+                               {{"stride", Ints{2, 2}}, {"groups", 2}})});
+  EXPECT_FALSE(expect_like_reference(grouped).used("and tiles"));
+  Net computed;  // weights known only when it runs
+  computed.finish({computed.b.op("conv_transpose2d", {computed.input({1, 8, 6, 5}), computed.input({8, 6, 2, 2})},
+                                 {{"stride", Ints{2, 2}}})});
+  EXPECT_FALSE(expect_like_reference(computed).used("and tiles"));
+}
+
 TEST(OnednnConv, LayoutsTravelWithoutTurning) {
   Net net;
   const ConvCase k{1, 32, 14, 14, 32, 1, 1, 0, 1, 1};

@@ -52,6 +52,20 @@ Result<std::string> resolve(const std::string& path, const std::string& part) {
       .in_file(metadata);
 }
 
+// Single numbers of the sample as known values: `int` and `bool` arguments may choose submodules or branches. False
+// when the sample has none.
+bool fix_numbers(const SampleFile& sample, std::vector<InputSpec>& inputs) {
+  bool any = false;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Tensor* t = sample.find("in." + std::to_string(i));
+    if (!t) t = sample.find(inputs[i].name);
+    if (!t || !t->shape.empty()) continue;
+    inputs[i].value = std::make_shared<const Tensor>(*t);
+    any = true;
+  }
+  return any;
+}
+
 }  // namespace
 
 Diag opaque_diag(const std::vector<OpaqueOperator>& opaque) {
@@ -89,13 +103,14 @@ Result<Runnable> Runnable::open(const App& app, const std::string& path, const M
   ImportOptions import_options;
   import_options.entry = options.entry;
   std::vector<InputSpec> known;
+  std::vector<SampleFile> first;
   if (!options.samples.empty() || !options.shapes.empty()) {
     NPU_ASSIGN(const FileFacts facts, frontend->inspect(r.path_));
     known = facts.inputs;
   }
   // Files with fixed shapes of their own need no sample; TFLite borders may even differ from the sample's layout.
   if (frontend->format != "tflite" && frontend->format != "ir-text" && !options.samples.empty()) {
-    NPU_ASSIGN(const std::vector<SampleFile> first, read_samples({options.samples.front()}));
+    NPU_ASSIGN(first, read_samples({options.samples.front()}));
     import_options.inputs = specs_from_sample(first.front(), known);
   } else if (!options.shapes.empty()) {
     import_options.inputs = known;
@@ -107,6 +122,15 @@ Result<Runnable> Runnable::open(const App& app, const std::string& path, const M
   Progress progress("reading " + fs::path(r.path_).filename().string(), app.quiet);
   import_options.progress = [&](double f) { progress.update(f); };
   Result<ImportedModel> model = frontend->import(r.path_, import_options);
+  // What cannot be imported for every number may be imported for the sample's; the importer warns about each.
+  if (!model && !first.empty() && fix_numbers(first.front(), import_options.inputs)) {
+    Result<ImportedModel> again = frontend->import(r.path_, import_options);
+    if (again) {
+      model = std::move(again);
+      for (size_t i = 0; i < import_options.inputs.size(); ++i)
+        if (import_options.inputs[i].value) r.fixed_.emplace_back(i, import_options.inputs[i].value);
+    }
+  }
   if (!model) return std::move(model).error().in_file(r.path_);
   r.model_ = std::move(*model);
   progress.clear();
@@ -130,6 +154,14 @@ std::vector<std::string> Runnable::output_names() const {
 }
 
 Result<std::vector<Tensor>> Runnable::run(std::span<const Tensor> inputs, const ExecOptions& options) {
+  for (const auto& [i, value] : fixed_) {
+    if (i >= inputs.size() || get_double(inputs[i], 0) == get_double(*value, 0)) continue;
+    return Diag(diag::bad_input_data,
+                "input '" + contract_.inputs[i].name + "' was fixed to " + std::to_string(get_double(*value, 0)) +
+                    " when the model was read, the sample has " + std::to_string(get_double(inputs[i], 0)),
+                "this number decides the graph: give samples with another value in a run of their own")
+        .at_tensor(contract_.inputs[i].name);
+  }
   if (!executor_) {
     NPU_ASSIGN(Executor e, Executor::create(model_.graph, options));
     executor_ = std::make_shared<Executor>(std::move(e));

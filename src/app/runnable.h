@@ -19,7 +19,9 @@ struct ModelOptions {
 // A model ready to be looked at or run on data of its original interface.
 class Runnable {
  public:
-  // Imports; refuses opaque operators unless `allow_opaque`, listing all of them with counts and source lines.
+  // Imports; refuses opaque operators unless `allow_opaque`, listing all of them with counts and source lines. Where
+  // the file is refused for unknown numbers (an `int` that picks a submodule), those of the first sample are put in,
+  // with a warning; `run` then refuses other numbers (bad_input_data).
   static Result<Runnable> open(const App& app, const std::string& path, const ModelOptions& options,
                                bool allow_opaque = false);
 
@@ -38,6 +40,8 @@ class Runnable {
   ImportedModel model_;
   IoContract contract_;
   std::string path_, folder_;
+  // Inputs by position whose value decided the graph.
+  std::vector<std::pair<size_t, std::shared_ptr<const Tensor>>> fixed_;
   std::shared_ptr<Executor> executor_;
 };
 

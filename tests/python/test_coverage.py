@@ -81,6 +81,18 @@ class Verdicts(unittest.TestCase):
         self.assertIn("| a\\|b | equal | equal | 3 | zero | x [31m y |", text)
         self.assertNotIn("\x1b", text)
 
+    def test_check_finds_what_changed(self):
+        equal, refused = ("equal", "equal", "3", "zero", ""), ("refused", "-", "-", "-", "why")
+        rows = [("a", equal, "equal"), ("b", refused, "refused")]
+        table = tool.markdown(rows, "mt8371")
+        self.assertEqual(tool.recorded(table), {"a": ("equal", "equal"), "b": ("refused", "-")})
+        self.assertEqual(tool.changes(rows, table), [])
+        more_operators = ("equal", "equal", "9", "zero (host: cast)", "")
+        self.assertEqual(tool.changes([("a", more_operators, "equal"), rows[1]], table), [])
+        self.assertEqual(len(tool.changes([("a", ("equal", "differs", "3", "zero", "x"), "failed"), rows[1]], table)), 1)
+        self.assertEqual(len(tool.changes([rows[0], ("b", equal, "equal")], table)), 1)  # better than the table is news, too
+        self.assertEqual(len(tool.changes(rows[:1], table)), 1)
+
 
 if __name__ == "__main__":
     unittest.main()

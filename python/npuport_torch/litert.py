@@ -51,7 +51,7 @@ def _inputs(path, details):
             raise HelperError("shape-mismatch", f"{path}: {name} is {list(a.shape)}, the model's input {d['name']} is {list(d['shape'])}", "")
         if a.dtype != d["dtype"]:
             raise HelperError("bad-input-data", f"{path}: {name} is {a.dtype}, the model's input {d['name']} is {np.dtype(d['dtype'])}", "")
-        out.append(np.ascontiguousarray(a))
+        out.append(np.asarray(a, order="C"))  # ascontiguousarray would make a number a vector
     return out
 
 

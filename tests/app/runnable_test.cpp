@@ -30,8 +30,9 @@ std::string archive(const TempFolder& folder, const std::string& body) {
 
 ModelOptions sampled(const TempFolder& folder, int64_t k) {
   const std::string path = folder.path("s.npz");
-  EXPECT_TRUE(
-      write_npz(path, {{"in.0", Tensor::of<float>({2}, {-1.0F, 2.0F})}, {"in.1", Tensor::of<int64_t>({}, {k})}}).ok());
+  const std::vector<std::pair<std::string, Tensor>> arrays{{"in.0", Tensor::of<float>({2}, {-1.0F, 2.0F})},
+                                                           {"in.1", Tensor::of<int64_t>({}, {k})}};
+  EXPECT_TRUE(write_npz(path, arrays).ok());
   ModelOptions options;
   options.samples = {path};
   return options;

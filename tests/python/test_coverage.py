@@ -48,6 +48,8 @@ class Gate(unittest.TestCase):
     def test_inputs_are_narrowed_only_where_values_allow(self):
         wanted = {"name": "ids", "dtype": np.int32, "shape": [2]}
         self.assertEqual(tool.fit(np.array([1, 2]), wanted).dtype, np.int32)
+        number = {"name": "k", "dtype": np.int64, "shape": []}
+        self.assertEqual(tool.fit(np.array(3), number).shape, ())
         for bad in (np.array([1, 2**40]), np.array([1.0, 2.0]), np.array([1, 2, 3])):
             with self.assertRaises(ValueError):
                 tool.fit(bad, wanted)

@@ -55,7 +55,9 @@ class Normaliser {
                    "float32",
                    Numerics::exact,
                    "targets compute in float32",
-                   "Widening float16 and bfloat16 is exact; float64 constants are rounded once.",
+                   "Widening float16 and bfloat16 is exact; float64 constants are rounded once. Results are no longer "
+                   "rounded to the narrow types: they differ from the model's by those roundings, and are closer to "
+                   "exact arithmetic.",
                    fmt::format("{} constants, {} inputs and {} casts of other float types", constants, inputs, casts),
                    "float32",
                    {},

@@ -67,7 +67,8 @@ void add_run(CLI::App& root, Arguments& a, std::function<CommandResult()>& actio
 void add_convert(CLI::App& root, Arguments& a, std::function<CommandResult()>& action) {
   CLI::App* c = root.add_subcommand("convert", "one conversion, without the proofs of `port`");
   c->add_option("MODEL", a.convert.model, "model file")->required();
-  c->add_option("-o,--output", a.convert.output, "output file: .tflite, or .txt for IR text")->required();
+  c->add_option("-o,--output", a.convert.output, "output file: .tflite, or .txt for IR text (constants in OUTPUT.npz)")
+      ->required();
   c->add_option("--target", a.convert.target, "also rewrite for this target")->default_str("generic-tflite");
   c->add_option("--io-layout", a.convert.io_layout,
                 "nchw keeps the model's own borders, nhwc turns 4-D inputs and outputs")
@@ -191,6 +192,27 @@ bool knows_verb(const CLI::App& root, std::string_view word) {
   return !root.get_subcommands([&](const CLI::App* c) { return c->get_name() == word; }).empty();
 }
 
+// `--json` counts even where the rest of the line cannot be parsed.
+bool wants_json(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word == "--") return false;
+    if (word == "--json") return true;
+  }
+  return false;
+}
+
+// The standard library's exceptions (no memory left, a bug) become errors with an exit code like all others.
+CommandResult run_action(const std::function<CommandResult()>& action) {
+  try {
+    return action();
+  } catch (const std::bad_alloc&) {
+    return Diag(diag::too_large, "not enough memory", "a smaller input shape or a machine with more memory");
+  } catch (const std::exception& e) {
+    return Diag(diag::internal, std::string("an exception nobody expected: ") + e.what(), "this is a bug: report it");
+  }
+}
+
 int report(const App& app, const CommandResult& result) {
   if (!result) {
     if (app.json) fmt::print("{}", dump_json(Json{{"error", diag_json(result.error())}}));
@@ -250,13 +272,14 @@ int run_cli(int argc, char** argv) {
     root.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return root.exit(e);
+    a.app.json = wants_json(argc, argv);
     if (verb < argc && !knows_verb(root, argv[verb]))
       return report(a.app, Diag(diag::usage, "there is no verb '" + std::string(argv[verb]) + "'",
                                 "`npuport --help` lists them"));
     return report(a.app, Diag(diag::usage, e.what(), "`npuport --help` or `npuport VERB --help`"));
   }
   if (Status s = set_tools(a); !s) return report(a.app, std::move(s).error());
-  return report(a.app, action());
+  return report(a.app, run_action(action));
 }
 
 }  // namespace npuport::app

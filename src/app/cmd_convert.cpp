@@ -5,13 +5,12 @@
 #include "app/commands.h"
 #include "app/legality.h"
 #include "app/prepare_part.h"
-#include "base/atomic_file.h"
 #include "base/diag_codes.h"
 #include "base/hash.h"
 #include "base/text.h"
 #include "frontends/tflite.h"
 #include "ir/npy.h"
-#include "ir/text.h"
+#include "writers/ir_text.h"
 #include "writers/tflite_writer.h"
 
 namespace npuport::app {
@@ -75,12 +74,15 @@ CommandResult convert(const App& app, const ConvertArgs& args) {
   }
   Outcome o;
   size_t operators = g.node_count();
-  std::vector<std::string> files{args.output};
-  if (text) {
-    NPU_TRY(write_file(args.output, print(g, {.origins = true})));
-  } else {
+  std::vector<std::string> files;
+  if (rewrite) {
     NPU_TRY(save_host_steps(args.output, contract, files));
     set_io_contract(g, contract);
+  }
+  if (text) {
+    NPU_TRY(write_ir_text(g, args.output, files));
+  } else {
+    files.insert(files.begin(), args.output);
     TfliteOptions options;
     options.float16 = args.float16;
     options.sync = false;

@@ -66,16 +66,39 @@ std::string last_line(const PortRun& run) {
                      open.empty() ? "" : " (" + open + ")", run.path("report.html"));
 }
 
+// A run that ended early must not leave what an earlier one made behind it: models and a report that say otherwise.
+Status drop_stale(PortContext& c, int number) {
+  std::error_code ec;
+  for (const char* file : {"report.json", "report.html", "README.md"}) std::filesystem::remove(c.run.path(file), ec);
+  return c.folder.drop_from(number);
+}
+
+// The analysis of a refused model stays, and is known as this run's; a file that failed its proof goes.
+Status after_failure(PortContext& c, const PortStep& s) {
+  if (s.number <= 2) {
+    if (!s.files.empty()) NPU_TRY(c.folder.record(s.id, s.number, "failed", Json::object(), s.files));
+    return c.folder.drop_from(s.number + 1);
+  }
+  std::error_code ec;
+  for (const std::string& f : s.files) std::filesystem::remove(c.run.path(f), ec);
+  return c.folder.drop_from(s.number);
+}
+
 Status run_steps(PortContext& c) {
+  int started = 0;
   for (const Step step : kSteps) {
+    ++started;
     const auto start = std::chrono::steady_clock::now();
-    NPU_ASSIGN(PortStep s, step(c));
+    Result<PortStep> made = step(c);
+    if (!made) {
+      NPU_TRY(drop_stale(c, started));
+      return std::move(made).error();
+    }
+    PortStep s = std::move(*made);
     s.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     c.run.app.log(0, step_line(s));
-    const bool failed = s.verdict == Verdict::fail;
-    const int number = s.number;
     c.run.steps.push_back(std::move(s));
-    if (failed) return c.folder.drop_from(number + 1);
+    if (c.run.steps.back().verdict == Verdict::fail) return after_failure(c, c.run.steps.back());
   }
   return {};
 }

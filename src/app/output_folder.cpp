@@ -27,6 +27,18 @@ bool inside(const std::string& relative) {
   return !p.empty() && !p.is_absolute() && *p.begin() != "..";
 }
 
+// What a killed run may have left between making a finished file visible and renaming it: ".NAME.PID.N.tmp". The lock
+// is held, so nobody is writing here.
+void remove_leftovers(const std::string& path) {
+  std::error_code ec;
+  for (const char* folder :
+       {"", ".npuport", ".npuport/generated", "models", "scripts", "test/outputs/debug", "test/outputs/baseline"})
+    for (const auto& entry : fs::directory_iterator(path + "/" + folder, ec)) {
+      const std::string name = entry.path().filename().string();
+      if (name.starts_with('.') && name.ends_with(".tmp") && entry.is_regular_file(ec)) fs::remove(entry.path(), ec);
+    }
+}
+
 }  // namespace
 
 OutputFolder::OutputFolder(OutputFolder&& other) noexcept
@@ -48,6 +60,7 @@ Result<OutputFolder> OutputFolder::open(const std::string& path) {
     return Diag(diag::locked, "another npuport run is writing to this folder", "wait for it, or choose another -o")
         .in_file(path);
 
+  remove_leftovers(path);
   std::error_code ec;
   if (!fs::exists(path + "/" + kState, ec)) return f;
   NPU_ASSIGN(const std::string text, read_file(path + "/" + kState, uint64_t{64} << 20));
@@ -106,6 +119,9 @@ Status OutputFolder::drop_from(int number) {
       continue;
     }
     for (const auto& [path, hash] : it->second->artefacts) {
+      // A page edited by hand (the decisions in operator_analysis.*) belongs to its author.
+      const Result<std::string> now = sha256_file(file(path));
+      if (path.find('/') == std::string::npos && now && *now != hash) continue;
       fs::remove(file(path), ec);
       // Folders that are empty now go too; remove() refuses any other.
       for (fs::path parent = fs::path(path).parent_path(); !parent.empty() && fs::remove(file(parent.string()), ec);)

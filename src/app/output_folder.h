@@ -15,7 +15,8 @@ namespace npuport::app {
 
 class OutputFolder {
  public:
-  // Creates the folder if needed and takes its lock (`locked` when another run holds it).
+  // Creates the folder if needed and takes its lock (`locked` when another run holds it); removes temporary files of
+  // killed runs.
   static Result<OutputFolder> open(const std::string& path);
   OutputFolder(OutputFolder&& other) noexcept;
   OutputFolder& operator=(OutputFolder&&) = delete;
@@ -29,7 +30,8 @@ class OutputFolder {
   // Records a finished step; `artefacts` are relative paths that exist now.
   Status record(const std::string& id, int number, const std::string& key, Json result,
                 const std::vector<std::string>& artefacts);
-  // Removes the artefacts and records of step `number` and all later ones; files outside the records are never touched.
+  // Removes the artefacts and records of step `number` and all later ones; files outside the records are never
+  // touched, nor is a page at the top level that a person edited.
   Status drop_from(int number);
 
  private:

@@ -1,5 +1,6 @@
 #include "app/port_files.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -21,7 +22,9 @@ std::string leaf(const std::string& module) {
 }
 
 Status write_table(PortContext& c, PartRun& p, HostStep& step, PortStep& s) {
-  const std::string stem = safe_file_name(leaf(step.module).empty() ? step.outputs.front() : leaf(step.module));
+  std::string stem = safe_file_name(leaf(step.module).empty() ? step.outputs.front() : leaf(step.module));
+  if (std::find(s.files.begin(), s.files.end(), "models/" + stem + ".npy") != s.files.end())
+    stem = safe_file_name(p.spec->name + "_" + stem);  // two parts with tables of one name
   step.file = stem + ".npy";
   const std::string relative = "models/" + step.file;
   NPU_TRY(write_npy(c.run.path(relative), *step.table));

@@ -82,6 +82,11 @@ std::string write_key(const PortContext& c) {
   return rewrite_key(c) + (tool_path(c.run.app, "litert-python").empty() ? "" : "+litert");
 }
 
+std::string compile_key(const PortContext& c) {
+  const std::string& tool = c.run.target.compiler.driver;
+  return rewrite_key(c) + (tool.empty() ? "" : "+" + tool_path(c.run.app, tool));
+}
+
 bool nothing_to_do(PortContext& c, std::vector<PortStep>& steps) {
   struct Wanted {
     int number;
@@ -95,7 +100,7 @@ bool nothing_to_do(PortContext& c, std::vector<PortStep>& steps) {
       {1, "import", "import", import_key(c.run)}, {2, "analyze", "analyze", rewrite},
       {3, "rewrite", "rewrite", rewrite},         {4, "model_gate", "model gate", task ? task_key(c) : rewrite},
       {5, "write", "write", write_key(c)},        {6, "quantise", "quantise", "none"},
-      {7, "compile", "compile", rewrite},         {8, "debug", "debug outputs", rewrite}};
+      {7, "compile", "compile", compile_key(c)},  {8, "debug", "debug outputs", rewrite}};
   for (const Wanted& w : wanted) {
     PortStep s;
     s.number = w.number;

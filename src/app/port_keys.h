@@ -29,6 +29,8 @@ Status step_from_json(const Json& j, PortStep& s);
 
 // What the debug and write steps depend on beside rewrite_key.
 std::string write_key(const PortContext& c);
+// Plus the compiler that was configured: its path stands in the step's commands.
+std::string compile_key(const PortContext& c);
 
 // True when nothing that any step depends on changed since a run that finished, and all its files are as it left them;
 // `steps` then holds that run's results.

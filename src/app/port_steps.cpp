@@ -83,7 +83,10 @@ Status import_part(PortContext& c, PartRun& p) {
   Progress progress("importing " + p.spec->name, c.run.app.quiet);
   options.progress = [&](double f) { progress.update(f); };
   Result<ImportedModel> model = frontend->import(p.spec->model, options);
-  if (!model) return std::move(model).error().in_file(p.spec->model);
+  if (!model) {
+    Diag d = std::move(model).error().in_file(p.spec->model);
+    return samples.empty() ? d : with_sample(std::move(d), samples.front());
+  }
   p.imported = std::move(*model);
   p.imported.graph.name = c.run.project.name + "_" + p.spec->name;
   p.operators_imported = p.imported.graph.node_count();

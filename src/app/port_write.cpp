@@ -140,11 +140,12 @@ Result<PortStep> step_compile(PortContext& c) {
   s.verdict = Verdict::skip;
   if (c.run.target.compiler.driver.empty()) {
     s.reason = "the target has no compiler";
-    NPU_TRY(remember(c, rewrite_key(c), s));
+    NPU_TRY(remember(c, compile_key(c), s));
     return s;
   }
   const std::string& tool = c.run.target.compiler.driver;
   const std::string path = tool_path(c.run.app, tool);
+  const std::string key = compile_key(c);
   s.reason = path.empty() ? "DLA not built: " + tool + " not found" : "DLA not built: run scripts/compile.sh";
   std::string script =
       "#!/bin/sh\n# The vendor commands of this port. Set NCC_TFLITE to the compiler of your SDK "
@@ -164,7 +165,7 @@ Result<PortStep> step_compile(PortContext& c) {
   fs::permissions(c.run.path("scripts/compile.sh"),
                   fs::perms::owner_exec | fs::perms::group_exec | fs::perms::others_exec, fs::perm_options::add, ec);
   s.files.push_back("scripts/compile.sh");
-  NPU_TRY(remember(c, rewrite_key(c), s));
+  NPU_TRY(remember(c, key, s));
   return s;
 }
 

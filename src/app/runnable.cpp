@@ -131,7 +131,10 @@ Result<Runnable> Runnable::open(const App& app, const std::string& path, const M
         if (import_options.inputs[i].value) r.fixed_.emplace_back(i, import_options.inputs[i].value);
     }
   }
-  if (!model) return std::move(model).error().in_file(r.path_);
+  if (!model) {
+    Diag d = std::move(model).error().in_file(r.path_);
+    return first.empty() ? d : with_sample(std::move(d), first.front());
+  }
   r.model_ = std::move(*model);
   progress.clear();
   for (const Diag& w : r.model_.warnings) app.warn(w);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <filesystem>
 
 #include "base/diag_codes.h"
@@ -55,7 +56,21 @@ std::optional<Tensor> convert_losslessly(const Tensor& t, DType to) {
   return identical(cast_tensor(c, t.dtype), t) ? std::optional<Tensor>(std::move(c)) : std::nullopt;
 }
 
+std::optional<int64_t> first_nan(const Tensor& t) {
+  if (!is_float(t.dtype)) return std::nullopt;
+  for (int64_t i = 0; i < t.count(); ++i)
+    if (std::isnan(get_double(t, i))) return i;
+  return std::nullopt;
+}
+
 }  // namespace
+
+Diag with_sample(Diag d, const SampleFile& file) {
+  Diag note(diag::bad_input_data, "the shapes come from the sample " + file.path + ", which holds " + held(file));
+  note.severity = Severity::note;
+  d.with_note(std::move(note));
+  return d;
+}
 
 const Tensor* SampleFile::find(std::string_view name) const {
   for (const auto& [n, t] : arrays)
@@ -114,8 +129,19 @@ Result<std::vector<Tensor>> bind_inputs(const SampleFile& file, std::span<const 
                                             " with values that do not convert exactly")
           .in_file(file.path)
           .at_tensor(inputs[i].name);
+    if (const std::optional<int64_t> at = first_nan(*converted))
+      return Diag(diag::bad_input_data, "input '" + inputs[i].name + "' is NaN at element " + std::to_string(*at),
+                  "nothing can be proven on it: repair the sample")
+          .in_file(file.path)
+          .at_tensor(inputs[i].name);
     out.push_back(std::move(*converted));
   }
+  if (const std::string next = "in." + std::to_string(inputs.size()); file.find(next))
+    return Diag(diag::bad_input_data,
+                "the sample has '" + next + "', the model takes " + std::to_string(inputs.size()) +
+                    " inputs; it holds " + held(file),
+                "is this sample made for another model?")
+        .in_file(file.path);
   return out;
 }
 

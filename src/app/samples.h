@@ -25,8 +25,12 @@ Result<std::vector<SampleFile>> read_samples(const std::vector<std::string>& pat
 // The files read_samples would read, without reading them.
 Result<std::vector<std::string>> sample_paths(const std::vector<std::string>& paths);
 
+// An import error with a note on the sample that gave the shapes: it is often the sample that is wrong.
+Diag with_sample(Diag d, const SampleFile& file);
+
 // The sample's inputs for these ports: by position (in.k) or by name. bad_input_data naming the file, the missing input
 // and what the file holds instead; dtype differences that lose nothing are converted (f64→f32 no, i64→i32 by range).
+// NaN and more inputs than the model has are refused.
 Result<std::vector<Tensor>> bind_inputs(const SampleFile& file, std::span<const InputSpec> inputs);
 
 // Shapes and dtypes of a model's inputs as a sample shows them. `names`: the model's own input names when known.

@@ -1,0 +1,105 @@
+// What every verb has in common: exit codes, help, one JSON document, quiet pipes.
+#include "app/cli_support.h"
+
+namespace npuport::testing {
+namespace {
+
+const std::vector<std::string> kVerbs = {"inspect", "trace", "analyze", "convert", "verify",
+                                         "run",     "port",  "targets", "doctor"};
+
+TEST(CliUsage, VersionAndHelpGoToStdoutAndEndWithZero) {
+  const Ran version = npuport_run({"--version"});
+  EXPECT_EQ(version.code, 0);
+  EXPECT_EQ(version.out.rfind("npuport ", 0), 0u) << version.out;
+  EXPECT_EQ(version.err, "");
+  const Ran help = npuport_run({"--help"});
+  EXPECT_EQ(help.code, 0);
+  EXPECT_EQ(help.err, "");
+  for (const std::string& verb : kVerbs) EXPECT_NE(help.out.find("\n  " + verb), std::string::npos) << verb;
+  EXPECT_NE(help.out.find("130"), std::string::npos) << "the exit codes are part of the help";
+}
+
+TEST(CliUsage, EveryVerbHasHelpWithExamples) {
+  for (const std::string& verb : kVerbs) {
+    if (verb == "trace") continue;  // the helper's own help: needs Python
+    const Ran r = npuport_run({verb, "--help"});
+    EXPECT_EQ(r.code, 0) << verb << r.err;
+    EXPECT_NE(r.out.find("Example"), std::string::npos) << verb;
+    EXPECT_NE(r.out.find("npuport "), std::string::npos) << verb;
+  }
+}
+
+TEST(CliUsage, WrongLinesAreTwoWithANextStepAndNothingOnStdout) {
+  const std::vector<std::vector<std::string>> lines = {{},
+                                                       {"fly"},
+                                                       {"run"},
+                                                       {"run", "x.pt", "--nonsense"},
+                                                       {"convert", "x.pt"},
+                                                       {"convert", "x.pt", "-o", "y.jpg"},
+                                                       {"port", "x.pt", "-o"},
+                                                       {"--threads", "-3", "doctor"},
+                                                       {"--threads", "many", "doctor"},
+                                                       {"--tool", "python", "doctor"},
+                                                       {"verify", "a", "b", "--gate", "beauty"},
+                                                       {"targets", "no-such-chip"},
+                                                       {"inspect", "no-such-file.pt"}};
+  for (const auto& line : lines) {
+    std::string text;
+    for (const std::string& word : line) text += word + " ";
+    const Ran r = npuport_run(line);
+    EXPECT_EQ(r.code, 2) << text << r.err;
+    EXPECT_EQ(r.out, "") << text;
+    EXPECT_EQ(r.err.rfind("error[NP", 0), 0u) << text << r.err;
+    EXPECT_NE(r.err.find("next"), std::string::npos) << text << r.err;
+    auto with_json = line;
+    with_json.push_back("--json");
+    const Ran j = npuport_run(with_json);
+    EXPECT_EQ(j.code, 2) << text;
+    const Json document_found = document(j);
+    EXPECT_TRUE(document_found.contains("error")) << text;
+    EXPECT_FALSE(document_found["error"]["message"].get<std::string>().empty()) << text;
+  }
+}
+
+TEST(CliUsage, JsonWorksBeforeAndAfterTheVerb) {
+  for (const std::vector<std::string>& line :
+       {std::vector<std::string>{"--json", "targets"}, {"targets", "--json"}, {"doctor", "--json"}}) {
+    const Ran r = npuport_run(line);
+    EXPECT_EQ(r.code, 0) << r.err;
+    EXPECT_TRUE(document(r).is_structured());
+  }
+}
+
+TEST(CliUsage, TargetsKnowTheirPlatforms) {
+  for (const auto& [name, arch, l1, mdla] :
+       {std::tuple{"mt8371", "mdla5.3,edma3.6", "256", "1"}, std::tuple{"mt6899", "mdla5.5,edma3.6", "2048", "2"},
+        std::tuple{"mt6991", "mdla5.5,edma3.6", "7168", "4"}}) {
+    const Ran r = npuport_run({"targets", name, "--json"});
+    ASSERT_EQ(r.code, 0) << r.err;
+    const std::string text = document(r).dump();
+    for (const std::string& part : {std::string(arch), std::string(l1), std::string(mdla)})
+      EXPECT_NE(text.find("\"" + part + "\""), std::string::npos) << name << " " << part << "\n" << text;
+  }
+}
+
+TEST(CliUsage, ToolsComeFromOptionsAndEnvironmentNeverFromPath) {
+  TempFolder folder;
+  put(folder.path("ncc-tflite"), "#!/bin/sh\ntouch \"$0.ran\"\n");
+  std::filesystem::permissions(folder.path("ncc-tflite"), std::filesystem::perms::owner_all);
+  const Ran r = npuport_run({"doctor"}, {{"PATH", folder.path() + ":/usr/bin:/bin"}, {"NPUPORT_NCC_TFLITE", ""}});
+  EXPECT_EQ(r.code, 0) << r.err;
+  EXPECT_EQ(r.out.find(folder.path()), std::string::npos) << r.out;
+  EXPECT_FALSE(std::filesystem::exists(folder.path("ncc-tflite.ran")));
+}
+
+TEST(CliUsage, AFullStdoutIsAnEnvironmentError) {
+  ProcessOptions options;
+  options.argv = {"/bin/sh", "-c", "exec \"$0\" targets --json > /dev/full", binary()};
+  const Result<ProcessResult> r = run_process(options);
+  ASSERT_TRUE(r);
+  EXPECT_EQ(r->exit_code, 3) << r->err;
+  EXPECT_NE(r->err.find("error[NP0103]"), std::string::npos) << r->err;
+}
+
+}  // namespace
+}  // namespace npuport::testing

@@ -1,6 +1,7 @@
-"""Makes the files the command line tests run on: python cli_models.py FOLDER.
+""
+    "Makes the files the command line tests run on: python cli_models.py FOLDER.
 
-Archives and checkpoints need PyTorch; broken archives and samples need NumPy only.
+    Archives and checkpoints need PyTorch; broken archives and samples need NumPy only.
 """
 import io
 import os
@@ -93,11 +94,11 @@ def torch_models(folder):
     class Embed(nn.Module):
         def __init__(self):
             super().__init__()
-            self.embedding = nn.Embedding(50, 8)
+            self.token_embedding = nn.Embedding(50, 8)
             self.out = nn.Linear(8, 5)
 
         def forward(self, ids):
-            return self.out(self.embedding(ids))
+            return self.out(self.token_embedding(ids))
 
     with torch.no_grad():
         embed = Embed().eval()

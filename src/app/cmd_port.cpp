@@ -75,13 +75,8 @@ Status drop_stale(PortContext& c, int number) {
 
 // The analysis of a refused model stays, and is known as this run's; a file that failed its proof goes.
 Status after_failure(PortContext& c, const PortStep& s) {
-  if (s.number <= 2) {
-    if (!s.files.empty()) NPU_TRY(c.folder.record(s.id, s.number, "failed", Json::object(), s.files));
-    return c.folder.drop_from(s.number + 1);
-  }
-  std::error_code ec;
-  for (const std::string& f : s.files) std::filesystem::remove(c.run.path(f), ec);
-  return c.folder.drop_from(s.number);
+  if (!s.files.empty()) NPU_TRY(c.folder.record(s.id, s.number, "failed", Json::object(), s.files));
+  return c.folder.drop_from(s.number <= 2 ? s.number + 1 : s.number);
 }
 
 Status run_steps(PortContext& c) {

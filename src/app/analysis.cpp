@@ -151,6 +151,11 @@ void before_after(std::string& out, const Ledger& ledger) {
   }
 }
 
+// An operator may have several rows (other places, other rewrites) and one decision: the row that was edited counts.
+void enter(Decisions& d, const std::string& key, const std::string& decision) {
+  if (const auto [it, fresh] = d.try_emplace(key, decision); !fresh && decision != "auto") it->second = decision;
+}
+
 // "part/op" → decision from the tables of operator_analysis.md.
 Decisions decisions_from_markdown(const std::string& text) {
   Decisions out;
@@ -186,7 +191,7 @@ Decisions decisions_from_markdown(const std::string& text) {
     const auto column = std::find(header.begin(), header.end(), "decision");
     if (column == header.end() || cells.empty() || cells.front().starts_with("---")) continue;
     const auto i = static_cast<size_t>(column - header.begin());
-    if (i < cells.size()) out[part + "/" + cells.front()] = cells[i];
+    if (i < cells.size()) enter(out, part + "/" + cells.front(), cells[i]);
   }
   return out;
 }
@@ -198,8 +203,8 @@ Result<Decisions> decisions_from_json(const std::string& text) {
     for (const Json& part : j.at("parts"))
       for (const Json& e : part.at("operators"))
         if (e.at("status").get<std::string>() != "ok")
-          out[part.at("part").get<std::string>() + "/" + e.at("op").get<std::string>()] =
-              e.at("decision").get<std::string>();
+          enter(out, part.at("part").get<std::string>() + "/" + e.at("op").get<std::string>(),
+                e.at("decision").get<std::string>());
   } catch (const nlohmann::json::exception& e) {
     return Diag(diag::syntax, std::string("not the analysis npuport writes: ") + e.what())
         .in_file("operator_analysis.json");
@@ -357,7 +362,8 @@ Result<Decisions> read_decisions(const std::string& markdown, const std::string&
   if (md_edited && js_edited && md != js)
     return Diag(diag::bad_input_data, "operator_analysis.md and operator_analysis.json were both edited, differently",
                 "make their `decision` entries equal, or delete one of the files");
-  Decisions out = md_edited ? md : js_edited ? js : Decisions{};
+  // Unedited files hold what was decided before the last run.
+  Decisions out = md_edited || (!js_edited && !markdown.empty()) ? md : js;
   std::erase_if(out, [](const auto& d) { return d.second == "auto" || d.second.empty(); });
   return out;
 }

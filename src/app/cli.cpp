@@ -220,8 +220,8 @@ int report(const App& app, const CommandResult& result) {
     return result.error().code ? result.error().code->exit_code : 4;
   }
   const std::string text = app.json ? dump_json(result->json) : result->text;
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  if (std::fflush(stdout) != 0) {
+  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
+  if (std::fflush(stdout) != 0 || !written) {
     std::fputs(to_text(Diag(diag::not_writable, "standard output cannot be written")).c_str(), stderr);
     return 3;
   }

@@ -54,7 +54,9 @@ Status check_findings(const Graph& g, const Target& target) {
 CommandResult convert(const App& app, const ConvertArgs& args) {
   const bool text = args.output.ends_with(".txt");
   if (!text && !args.output.ends_with(".tflite"))
-    return Diag(diag::usage, "the output's ending must be .tflite or .txt").in_file(args.output);
+    return Diag(diag::usage, "the output's ending is neither .tflite nor .txt",
+                "name it -o MODEL.tflite, or .txt for IR text")
+        .in_file(args.output);
   NPU_ASSIGN(const Target target, load_target(args.target));
   NPU_ASSIGN(const Runnable model, Runnable::open(app, args.model, args.options));
   Graph g = model.model().graph;

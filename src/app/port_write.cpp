@@ -107,7 +107,6 @@ Result<PortStep> step_write(PortContext& c) {
   s.number = 5;
   s.id = "write";
   s.title = "write";
-  NPU_TRY(make_folders(c.run.path("models")));
   const std::string key = write_key(c);
   if (reuse(c, key, s)) {
     for (PartRun& p : c.run.parts) {
@@ -120,6 +119,7 @@ Result<PortStep> step_write(PortContext& c) {
     return s;
   }
   NPU_TRY(c.folder.drop_from(5));
+  NPU_TRY(make_folders(c.run.path("models")));  // after dropping, which removes folders it emptied
   for (PartRun& p : c.run.parts) NPU_TRY(write_part(c, p, s));
   s.verdict = Verdict::pass;
   for (const Proof& p : s.proofs)

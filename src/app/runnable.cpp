@@ -32,6 +32,9 @@ Result<std::string> resolve(const std::string& path, const std::string& part) {
   }
   NPU_ASSIGN(const std::string text, read_file(metadata, uint64_t{16} << 20));
   NPU_ASSIGN(const Json j, parse_json(text, metadata));
+  if (j.is_object() && j.contains("version") && j["version"].is_number_integer() && j["version"].get<int>() > 1)
+    return Diag(diag::newer_version, "the metadata was written by a newer npuport", "update npuport, or port again")
+        .in_file(metadata);
   std::vector<std::string> names;
   if (j.is_object() && j.contains("parts") && j["parts"].is_array())
     for (const Json& p : j["parts"]) {

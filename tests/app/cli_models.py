@@ -1,7 +1,6 @@
-""
-    "Makes the files the command line tests run on: python cli_models.py FOLDER.
+"""Makes the files the command line tests run on: python cli_models.py FOLDER.
 
-    Archives and checkpoints need PyTorch; broken archives and samples need NumPy only.
+Archives and checkpoints need PyTorch; broken archives and samples need NumPy only.
 """
 import io
 import os
@@ -60,9 +59,9 @@ def torch_models(folder):
 
     class Unsupported(nn.Module):
         def forward(self, x):
-            a = torch.lgamma(x)
+            a = torch.igamma(x, x)
             b = torch.digamma(x)
-            c = torch.lgamma(b)
+            c = torch.igamma(b, x)
             return a + b + c
 
     torch.jit.save(torch.jit.script(Unsupported().eval()), os.path.join(folder, "unsupported.pt"))

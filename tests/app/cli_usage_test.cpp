@@ -52,7 +52,7 @@ TEST(CliUsage, WrongLinesAreTwoWithANextStepAndNothingOnStdout) {
     EXPECT_EQ(r.err.rfind("error[NP", 0), 0u) << text << r.err;
     EXPECT_NE(r.err.find("next"), std::string::npos) << text << r.err;
     auto with_json = line;
-    with_json.push_back("--json");
+    with_json.insert(with_json.begin(), "--json");
     const Ran j = npuport_run(with_json);
     EXPECT_EQ(j.code, 2) << text;
     const Json document_found = document(j);

@@ -171,7 +171,7 @@ Status set_tools(Arguments& a) {
   for (const std::string& t : a.tool_options) {
     const size_t eq = t.find('=');
     if (eq == std::string::npos || eq == 0 || eq + 1 == t.size())
-      return Diag(diag::usage, "--tool " + t + " is not NAME=PATH");
+      return Diag(diag::usage, "--tool " + t + " is not NAME=PATH", "for example --tool python=/usr/bin/python3");
     a.app.tools[t.substr(0, eq)] = t.substr(eq + 1);
   }
   return {};

@@ -2,9 +2,12 @@
 
 #include <openssl/evp.h>
 
+#include <cstdio>
 #include <cstdlib>
+#include <vector>
 
 #include "base/byte_reader.h"
+#include "base/diag_codes.h"
 #include "base/mapped_file.h"
 
 namespace npuport {
@@ -48,12 +51,19 @@ std::string sha256_hex(std::span<const std::byte> bytes) {
 }
 std::string sha256_hex(std::string_view text) { return sha256_hex(as_bytes(text)); }
 
+// Read in pieces, not mapped: hashing a large output must not count as memory in use.
 Result<std::string> sha256_file(const std::string& path) {
-  NPU_ASSIGN(auto file, MappedFile::open(path));
-  file->will_read_all();
-  std::string hex = sha256_hex(file->bytes());
+  NPU_ASSIGN(const auto file, MappedFile::open(path));  // its errors, and the check for changes
+  std::FILE* in = std::fopen(path.c_str(), "rb");
+  if (!in) return Diag(diag::not_readable, "cannot open the file").in_file(path);
+  Sha256 hash;
+  std::vector<std::byte> piece(size_t{1} << 20);
+  for (size_t n; (n = std::fread(piece.data(), 1, piece.size(), in)) > 0;) hash.update(std::span(piece).first(n));
+  const bool failed = std::ferror(in) != 0;
+  std::fclose(in);
+  if (failed) return Diag(diag::not_readable, "cannot read the file").in_file(path);
   NPU_TRY(file->check_unchanged());
-  return hex;
+  return hash.hex();
 }
 
 }  // namespace npuport

@@ -20,6 +20,20 @@ constexpr const PassDef* kAll[] = {&normalise_dtypes_pass, &fold_pass,   &cleanu
                                    &channels_last_pass,    &absorb_pass, &lower_pass,   &split_to_host_pass};
 constexpr int kLegalRounds = 4;
 
+// Moves to the host what the target refuses, unless nothing would be left for the target: then the model is infeasible,
+// and the report must say so instead of an empty file.
+Status split(Prepared& p, PassContext& c, Ledger& ledger) {
+  const Graph graph = p.graph;
+  const IoContract io = p.io;
+  const size_t entries = ledger.size();
+  NPU_TRY(run_passes(p.graph, kSplit, c));
+  if (p.graph.node_count() > 0 || graph.node_count() == 0) return {};
+  p.graph = graph;
+  p.io = io;
+  ledger.truncate(entries);
+  return {};
+}
+
 }  // namespace
 
 std::span<const PassDef* const> all_passes() { return kAll; }
@@ -39,7 +53,7 @@ Result<Prepared> prepare(Graph g, const PassOptions& options, const Legality& le
     NPU_TRY(run_passes(p.graph, kLegal, c));
     if (ledger.size() == before) break;
   }
-  if (options.split_host) NPU_TRY(run_passes(p.graph, kSplit, c));
+  if (options.split_host) NPU_TRY(split(p, c, ledger));
   p.left = illegal_nodes(p.graph, legality);
   set_declared_ranges(p.graph, {});
   set_io_contract(p.graph, p.io);

@@ -8,7 +8,7 @@
 namespace npuport::script {
 namespace {
 
-constexpr int kMaxDepth = 400;
+constexpr int kMaxDepth = 150;  // a level takes about ten frames; sanitized ones are large
 
 // Variable table of the function being parsed.
 struct Scope {

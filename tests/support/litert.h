@@ -44,10 +44,10 @@ class TempFolder {
   std::string path_;
 };
 
-// The interpreter with ai_edge_litert; empty when NPUPORT_TEST_LITERT_PYTHON is not set.
+// The interpreter with ai_edge_litert; empty when NPUPORT_TEST_LITERT_PYTHON is not set or "none".
 inline std::string litert_python() {
   const char* named = std::getenv("NPUPORT_TEST_LITERT_PYTHON");
-  return named == nullptr ? "" : named;
+  return named == nullptr || std::string_view(named) == "none" ? "" : named;
 }
 
 // Results in the order of the cases. A Diag when the process as a whole failed.

@@ -33,13 +33,17 @@ Json diag_json(const Diag& d) {
   return j;
 }
 
-std::string tool_path(const App& app, const std::string& name) {
-  const auto it = app.tools.find(name);
-  if (it != app.tools.end()) return it->second;
+std::string tool_variable(std::string_view name) {
   std::string variable = "NPUPORT_";
   for (const char c : name)
     variable += std::isalnum(static_cast<unsigned char>(c)) ? static_cast<char>(std::toupper(c)) : '_';
-  const char* value = std::getenv(variable.c_str());
+  return variable;
+}
+
+std::string tool_path(const App& app, const std::string& name) {
+  const auto it = app.tools.find(name);
+  if (it != app.tools.end()) return it->second;
+  const char* value = std::getenv(tool_variable(name).c_str());
   return value ? value : "";
 }
 

@@ -36,6 +36,9 @@ using CommandResult = Result<Outcome>;
 
 Json diag_json(const Diag& d);
 
+// The environment variable that names a tool: "ncc-tflite" → "NPUPORT_NCC_TFLITE".
+std::string tool_variable(std::string_view name);
+
 // The path of an external tool: --tool, then NPUPORT_<NAME>, then nothing (never by chance on PATH).
 std::string tool_path(const App& app, const std::string& name);
 

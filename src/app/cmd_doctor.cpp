@@ -63,9 +63,7 @@ CommandResult doctor(const App& app) {
   for (const Tool& tool : tools()) {
     const std::string path = tool_path(app, tool.name);
     const Finding f = probe(tool, path);
-    std::string variable = "NPUPORT_";
-    for (const char* c = tool.name; *c; ++c)
-      variable += std::isalnum(static_cast<unsigned char>(*c)) ? static_cast<char>(std::toupper(*c)) : '_';
+    const std::string variable = tool_variable(tool.name);
     o.json["tools"].push_back(Json{{"name", tool.name},
                                    {"purpose", tool.purpose},
                                    {"path", path},

@@ -11,8 +11,6 @@
 namespace npuport::app {
 namespace {
 
-constexpr const char* kGateNames[] = {"general", "image", "mask", "text"};
-
 // The other side of the comparison, per sample.
 class Reference {
  public:
@@ -52,7 +50,7 @@ class Reference {
 
 Json comparison_json(const std::string& sample, const Comparison& c, const Gate& gate) {
   Json j{{"sample", sample},
-         {"gate", kGateNames[static_cast<size_t>(gate.kind)]},
+         {"gate", std::string(name(gate.kind))},
          {"verdict", std::string(name(c.verdict))},
          {"max_diff", c.max_diff},
          {"relative", c.relative}};

@@ -29,7 +29,7 @@ Result<ProcessResult> run_helper(const App& app, const std::string& tool, const 
                                  std::chrono::seconds timeout, bool forward_stderr) {
   const std::string python = tool_path(app, tool);
   if (python.empty()) {
-    std::string variable = tool == "python" ? "NPUPORT_PYTHON" : "NPUPORT_LITERT_PYTHON";
+    const std::string variable = tool_variable(tool);
     return Diag(diag::tool_missing, "no Python interpreter is configured for '" + tool + "'",
                 "give --tool " + tool + "=PATH or set " + variable);
   }

@@ -38,7 +38,6 @@ Status diagnose_failures(PortContext& c, PortStep& s, Diagnosis diagnose) {
 namespace fs = std::filesystem;
 constexpr const char* kAnalysisMd = "operator_analysis.md";
 constexpr const char* kAnalysisJson = "operator_analysis.json";
-constexpr const char* kGateNames[] = {"general", "image", "mask", "text"};
 
 PortStep make_step(int number, const char* id, const char* title) {
   PortStep s;
@@ -285,8 +284,7 @@ Result<PortStep> gate_parts(PortContext& c, PortStep s) {
     for (const BoundSample& sample : p.samples) {
       if (sample.baseline.empty()) continue;
       NPU_ASSIGN(const std::vector<Tensor> got, run_part(p, sample.inputs));
-      s.proofs.push_back({p.spec->name, "ported = PyTorch", sample.name,
-                          kGateNames[static_cast<size_t>(p.spec->gate.kind)],
+      s.proofs.push_back({p.spec->name, "ported = PyTorch", sample.name, std::string(name(p.spec->gate.kind)),
                           compare_all(got, sample.baseline, p.spec->gate), false});
     }
   conclude(s);

@@ -99,11 +99,10 @@ Result<std::vector<Proof>> run_single(const Project& project, const std::vector<
   for (const SampleFile& s : samples) {
     NPU_ASSIGN(const std::vector<Tensor> inputs, bind_inputs(s, part.inputs));
     NPU_ASSIGN(const std::vector<Tensor> got, run(part.name, inputs));
-    static constexpr const char* kGates[] = {"general", "image", "mask", "text"};
     Proof p{part.name,
             "ported part = PyTorch's result",
             std::filesystem::path(s.path).stem().string(),
-            kGates[static_cast<size_t>(project.task.gate.kind)],
+            std::string(name(project.task.gate.kind)),
             {},
             false};
     NPU_ASSIGN(const std::vector<Baseline> baseline, s.baseline());

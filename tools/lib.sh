@@ -5,8 +5,10 @@ jobs=${NPUPORT_JOBS:-$(nproc)}
 export CCACHE_BASEDIR="$root" CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=time_macros
 
 packages_build="cmake ninja-build g++ ccache mold libdnnl-dev ocl-icd-opencl-dev zlib1g-dev libssl-dev libflatbuffers-dev
-  flatbuffers-compiler libtomlplusplus-dev libcli11-dev nlohmann-json3-dev libfmt-dev"
-packages_test="libgtest-dev libgmock-dev clang-16 libclang-rt-16-dev python3-torch python3-torchvision python3-numpy python3-venv"
+  flatbuffers-compiler libtomlplusplus-dev libcli11-dev nlohmann-json3-dev libfmt-dev libonnx-dev libprotobuf-dev protobuf-compiler
+  libsndfile1-dev libsoxr-dev libkissfft-dev libpng-dev libjpeg62-turbo-dev pkg-config"
+packages_test="libgtest-dev libgmock-dev clang-16 libclang-rt-16-dev python3-torch python3-torchvision python3-numpy python3-venv
+  g++-aarch64-linux-gnu qemu-user"
 
 stage_name=
 stage_start=0
@@ -58,7 +60,7 @@ install() {
 # python_environment: build/venv with LiteRT and ONNX Runtime, the runtimes the tests compare against.
 python_environment() {
   venv=build/venv
-  wanted="ai-edge-litert==2.3.0 numpy onnxruntime"
+  wanted="ai-edge-litert==2.3.0 numpy onnxruntime==1.31.1 onnx==1.23.2 ethos-u-vela==5.2.0"
   if [ "$(cat $venv/installed 2>/dev/null)" = "$wanted" ]; then
     echo "$venv is complete"
   else

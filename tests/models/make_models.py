@@ -19,6 +19,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "..", "python")]
 sys.dont_write_bytecode = True
 
+import edge_sam  # noqa: E402
 import nets_scripted as scripted  # noqa: E402
 import nets_sequence as seq  # noqa: E402
 import nets_vision as vision  # noqa: E402
@@ -112,6 +113,18 @@ model("ci", "swin_stage", lambda: (vision.SwinStage(), (picture(1, 3, 64, 64),))
 model("ci", "mobilevit", lambda: (vision.MobileViT(), (picture(1, 3, 32, 48),)))
 model("ci", "sam_decoder_small", lambda: (vision.SamDecoder(32, 4, 8), (picture(1, 32, 8, 8), torch.rand(1, 3, 2) * 128, torch.tensor([[1, 0, -1]]))))
 model("full", "sam_decoder", lambda: (vision.SamDecoder(), (picture(1, 256, 64, 64), torch.rand(1, 5, 2) * 1024, torch.tensor([[1, 0, 2, 3, -1]]))))
+
+
+def _edge_sam(**sizes):
+    def build():
+        net, image, asked = edge_sam.build(**sizes)
+        return net, (image, *asked["fore_background"])
+    return build
+
+
+model("ci", "edge_sam_small", _edge_sam(width=64, heads=4, size=16))
+model("ci", "edge_sam_small_abs", _edge_sam(width=32, heads=4, size=8, points=3, labels="abs"))
+model("full", "edge_sam", _edge_sam())
 model("ci", "operators", lambda: (vision.Operators(), (picture(1, 4, 8, 12),)))
 model("ci", "bert", lambda: (seq.Bert(), (ids(120, 1, 16), (torch.arange(16) < 11).long()[None])))
 model("full", "bert_base_size", lambda: (seq.Bert(30522, 768, 12, 12, 128), (ids(30522, 1, 128), torch.ones(1, 128, dtype=torch.long))))

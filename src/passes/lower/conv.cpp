@@ -1,35 +1,18 @@
 // Convolutions, pools and resizing in forms more targets know.
 #include <algorithm>
 
-#include "passes/lower.h"
+#include "passes/lower/common.h"
 
 namespace npuport {
 namespace {
 
-using Reason = std::optional<std::string>;
 constexpr int64_t kMostGroups = 64;
 constexpr int64_t kMostWeights = int64_t{1} << 24;
-
-const Node& node(const Graph& g, const Match& m) { return *g.producer(m.roots()[0]); }
-size_t channel_dim(const Node& n) { return n.attr().has("layout") && n.attr().s("layout") == "nhwc" ? 3 : 1; }
-
-std::vector<Attr> with(const Node& n, std::string_view name, AttrValue v) {
-  std::vector<Attr> attrs = n.attrs;
-  for (Attr& a : attrs)
-    if (a.name == name) a.value = v;
-  return attrs;
-}
-
-ValueId slice(Builder& b, ValueId v, size_t axis, int64_t start, int64_t end) {
-  return b.op(
-      "slice", {v},
-      {{"starts", Ints{start}}, {"ends", Ints{end}}, {"axes", Ints{static_cast<int64_t>(axis)}}, {"steps", Ints{1}}});
-}
 
 // ---- groups
 
 Reason grouped(const Graph& g, const Match& m) {
-  const Node& n = node(g, m);
+  const Node& n = root_node(g, m);
   const int64_t groups = n.attr().i("groups");
   if (groups == 1) return "there is one group only";
   if (!g.is_constant(n.inputs[1])) return "the weights are not constant";
@@ -38,7 +21,7 @@ Reason grouped(const Graph& g, const Match& m) {
 
 template <bool transposed>
 std::vector<ValueId> build_split_groups(Builder& b, const Match& m) {
-  const Node n = node(b.graph(), m);
+  const Node n = root_node(b.graph(), m);
   const int64_t groups = n.attr().i("groups");
   const size_t dim = channel_dim(n);
   const int64_t in = b.shape(n.inputs[0])[dim] / groups;
@@ -52,14 +35,14 @@ std::vector<ValueId> build_split_groups(Builder& b, const Match& m) {
   for (int64_t k = 0; k < groups; ++k) {
     std::vector<ValueId> args{parts[static_cast<size_t>(k)], slice(b, n.inputs[1], 0, k * filters, (k + 1) * filters)};
     if (n.inputs.size() > 2 && n.inputs[2].valid()) args.push_back(slice(b, n.inputs[2], 0, k * out, (k + 1) * out));
-    results.push_back(b.op(n.op->name, std::move(args), with(n, "groups", int64_t{1})));
+    results.push_back(b.op(n.op->name, std::move(args), with(n.attrs, "groups", int64_t{1})));
   }
   return {b.op("concat", std::move(results), {{"axis", static_cast<int64_t>(dim)}})};
 }
 
 // A depthwise or grouped transposed convolution with its filters on the diagonal of a dense one.
 Reason dense_fits(const Graph& g, const Match& m) {
-  const Node& n = node(g, m);
+  const Node& n = root_node(g, m);
   const int64_t groups = n.attr().i("groups");
   if (groups == 1) return "there is one group only";
   if (!g.is_constant(n.inputs[1]) || g.type(n.inputs[1]).dtype != DType::f32)
@@ -69,7 +52,7 @@ Reason dense_fits(const Graph& g, const Match& m) {
 }
 template <bool transposed>
 std::vector<ValueId> build_dense(Builder& b, const Match& m) {
-  const Node n = node(b.graph(), m);
+  const Node n = root_node(b.graph(), m);
   const int64_t groups = n.attr().i("groups");
   const Tensor& w = *b.constant_of(n.inputs[1]);
   const int64_t rows = w.shape[0] / groups, cols = w.shape[1], taps = element_count(std::span(w.shape).subspan(2));
@@ -81,20 +64,20 @@ std::vector<ValueId> build_dense(Builder& b, const Match& m) {
                 d.mut<float>().data() + (r * dense[1] + r / rows * cols) * taps);
   std::vector<ValueId> in = n.inputs;
   in[1] = b.constant(std::move(d));
-  return {b.op(n.op->name, std::move(in), with(n, "groups", int64_t{1}))};
+  return {b.op(n.op->name, std::move(in), with(n.attrs, "groups", int64_t{1}))};
 }
 
 // ---- dilation of transposed convolutions: zeros between the taps
 
 Reason dilated(const Graph& g, const Match& m) {
-  const Node& n = node(g, m);
+  const Node& n = root_node(g, m);
   if (n.attr().ints("dilation") == Ints{1, 1}) return "it is not dilated";
   return g.is_constant(n.inputs[1]) && g.type(n.inputs[1]).dtype == DType::f32
              ? Reason()
              : Reason("the weights are no float32 constant");
 }
 std::vector<ValueId> build_undilated(Builder& b, const Match& m) {
-  const Node n = node(b.graph(), m);
+  const Node n = root_node(b.graph(), m);
   const Ints d = n.attr().ints("dilation");
   const Tensor& w = *b.constant_of(n.inputs[1]);
   Shape s = w.shape;
@@ -108,18 +91,18 @@ std::vector<ValueId> build_undilated(Builder& b, const Match& m) {
             w.as<float>()[static_cast<size_t>((f * w.shape[2] + i) * w.shape[3] + j)];
   std::vector<ValueId> in = n.inputs;
   in[1] = b.constant(std::move(wide));
-  return {b.op(n.op->name, std::move(in), with(n, "dilation", Ints{1, 1}))};
+  return {b.op(n.op->name, std::move(in), with(n.attrs, "dilation", Ints{1, 1}))};
 }
 
 // Surplus output rows and columns hold the bias only when no input reaches them: zeros are appended to the input.
 Reason output_padded(const Graph& g, const Match& m) {
-  const Node& n = node(g, m);
+  const Node& n = root_node(g, m);
   const Ints& extra = n.attr().ints("output_padding");
   return extra == Ints{0, 0} ? Reason("it has no output padding") : Reason();
 }
 std::vector<ValueId> build_cut_output(Builder& b, const Match& m) {
   // One more input row of zeros makes `stride` more output rows; what is too much is cut away by end padding.
-  const Node n = node(b.graph(), m);
+  const Node n = root_node(b.graph(), m);
   const size_t h = channel_dim(n) == 3 ? 1 : 2;
   const Ints extra = n.attr().ints("output_padding"), stride = n.attr().ints("stride");
   Ints pads(8, 0), end = n.attr().ints("pad_end");
@@ -131,7 +114,7 @@ std::vector<ValueId> build_cut_output(Builder& b, const Match& m) {
   }
   std::vector<ValueId> in = n.inputs;
   in[0] = b.op("pad", {in[0]}, {{"pads", pads}});
-  std::vector<Attr> attrs = with(n, "output_padding", Ints{0, 0});
+  std::vector<Attr> attrs = with(n.attrs, "output_padding", Ints{0, 0});
   for (Attr& a : attrs)
     if (a.name == "pad_end") a.value = end;
   return {b.op(n.op->name, std::move(in), std::move(attrs))};
@@ -162,12 +145,12 @@ Reason few_windows(const Graph& g, const Match& m) {
   const Shape& x = g.shape(m.value("x"));
   const Shape& y = g.shape(m.value("y"));
   if (x.size() != 4 || element_count(x) == 0) return "it is no image";
-  const PoolAxes a = axes_of(node(g, m));
+  const PoolAxes a = axes_of(root_node(g, m));
   return y[a.h] + y[a.w] <= 64 ? Reason() : Reason("there are too many windows");
 }
 template <bool maximum>
 std::vector<ValueId> build_adaptive(Builder& b, const Match& m) {
-  const Node n = node(b.graph(), m);
+  const Node n = root_node(b.graph(), m);
   const PoolAxes a = axes_of(n);
   const Shape y = b.shape(m.value("y"));
   const std::string_view reduce = maximum ? "reduce_max" : "reduce_mean";
@@ -204,7 +187,7 @@ std::optional<Tensor> resize_matrix(const Node& n, const Shape& x, size_t axis) 
 }
 
 Reason resize_fits(const Graph& g, const Match& m) {
-  const Node& n = node(g, m);
+  const Node& n = root_node(g, m);
   const Shape& x = g.shape(m.value("x"));
   if (x.size() != 4 || g.type(m.value("x")).dtype != DType::f32 || channel_dim(n) != 3)
     return "it is no NHWC float32 image";
@@ -212,7 +195,7 @@ Reason resize_fits(const Graph& g, const Match& m) {
   return fits ? Reason() : Reason("the image is too large");
 }
 std::vector<ValueId> build_resize(Builder& b, const Match& m) {
-  const Node n = node(b.graph(), m);
+  const Node n = root_node(b.graph(), m);
   const Shape x = b.shape(m.value("x")), y = b.shape(m.value("y"));
   const std::optional<Tensor> rows = resize_matrix(n, x, 1), cols = resize_matrix(n, x, 2);
   if (!rows || !cols) return {};

@@ -9,13 +9,17 @@
 #include "app/commands.h"
 #include "base/diag_codes.h"
 #include "base/mapped_file.h"
+#include "base/subprocess.h"
 #include "ops/manifest.h"
 
 namespace npuport::app {
 namespace {
 
 // Removes nothing and prints nothing itself: atomic outputs vanish with the process, and 130 is what shells expect.
-extern "C" void on_interrupt(int) { std::_Exit(130); }
+extern "C" void on_interrupt(int) {
+  kill_children();
+  std::_Exit(130);
+}
 
 void add_model_options(CLI::App* c, ModelOptions& o) {
   c->add_option("--samples", o.samples, "sample .npz files, folders or patterns; the first gives the input shapes too");

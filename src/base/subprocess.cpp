@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -41,6 +42,29 @@ struct Pipe {
     if (write_end >= 0) ::close(write_end);
     write_end = -1;
   }
+};
+
+// Process groups of running children, for kill_children. More than that many at once are not known to it.
+std::array<std::atomic<pid_t>, 256> running_groups;
+
+class GroupSlot {
+ public:
+  explicit GroupSlot(pid_t pid) {
+    for (auto& slot : running_groups) {
+      pid_t free = 0;
+      if (slot.compare_exchange_strong(free, pid)) {
+        slot_ = &slot;
+        return;
+      }
+    }
+  }
+  GroupSlot(const GroupSlot&) = delete;
+  ~GroupSlot() {
+    if (slot_) slot_->store(0);
+  }
+
+ private:
+  std::atomic<pid_t>* slot_ = nullptr;
 };
 
 // Keeps the start and the end of a stream.
@@ -115,10 +139,13 @@ struct Start {
   const char* cwd;
   uint64_t memory_limit;
   int stdin_fd, stdout_fd, stderr_fd, report_fd;
+  pid_t parent;
 };
 
 [[noreturn]] void child(const Start& s) {
   ::setpgid(0, 0);
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != s.parent) ::_exit(127);  // it died before the line above
   ::dup2(s.stdin_fd, STDIN_FILENO);
   ::dup2(s.stdout_fd, STDOUT_FILENO);
   ::dup2(s.stderr_fd, STDERR_FILENO);
@@ -183,6 +210,7 @@ class Session {
     if (ended_) return false;
     if (options_.timeout.count() > 0 && Clock::now() - start_ > options_.timeout) result_.timed_out = true;
     if (options_.cancel && options_.cancel->load()) result_.cancelled = true;
+    if (options_.stop && options_.stop->load()) result_.cancelled = true;
     return result_.timed_out || result_.cancelled;
   }
 
@@ -270,7 +298,8 @@ Result<ProcessResult> run_process(const ProcessOptions& options) {
                     in.read_end,
                     out.write_end,
                     err.write_end,
-                    report.write_end};
+                    report.write_end,
+                    ::getpid()};
   const IgnoreSigpipe guard;
   const pid_t pid = ::fork();
   if (pid < 0)
@@ -278,6 +307,7 @@ Result<ProcessResult> run_process(const ProcessOptions& options) {
                 "close other programs");
   if (pid == 0) child(start);
   ::setpgid(pid, pid);  // in both processes: whoever comes first
+  const GroupSlot slot(pid);
   in.close_read();
   out.close_write();
   err.close_write();
@@ -295,6 +325,11 @@ Result<ProcessResult> run_process(const ProcessOptions& options) {
   set_nonblocking(in.write_end);
   if (options.stdin_text.empty()) in.close_write();
   return Session(options, pid, in, out, err).run();
+}
+
+void kill_children() {
+  for (const auto& slot : running_groups)
+    if (const pid_t group = slot.load(); group > 0) ::kill(-group, SIGKILL);
 }
 
 std::string describe(const ProcessResult& r) {

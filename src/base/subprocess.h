@@ -29,6 +29,8 @@ struct ProcessOptions {
   std::function<void(std::string_view text, bool is_stderr)> on_output;
   // Set from elsewhere (a signal handler) to stop the child; may be null.
   const std::atomic<bool>* cancel = nullptr;
+  // A second reason to stop, for the caller's own callback (its disk is full); may be null.
+  const std::atomic<bool>* stop = nullptr;
 };
 
 struct ProcessResult {
@@ -47,6 +49,10 @@ struct ProcessResult {
 // ended. Errors only when the program could not be started: tool_missing (no such file), not_readable (not executable,
 // no such cwd), internal. A program that fails, crashes or times out is a ProcessResult.
 Result<ProcessResult> run_process(const ProcessOptions& options);
+
+// Kills every child that is running, with its process group. Async-signal-safe: for the handler that ends this program.
+// (Children die with the thread that started them anyhow; their own children need this.)
+void kill_children();
 
 // "exit code 3", "killed by signal 11 (Segmentation fault)", "stopped after 60 s".
 std::string describe(const ProcessResult& r);

@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "base/diag_codes.h"
+#include "base/text.h"
 #include "ir/registry.h"
 #include "target/toml_reader.h"
 
@@ -171,9 +172,24 @@ class Loader : private TomlReader {
   void compiler(const toml::table& root) {
     const toml::table* table = root["compiler"].as_table();
     if (!table) return;
-    allow(*table, "[compiler]", {"driver", "options"});
+    allow(*table, "[compiler]", {"driver", "options", "command", "suffix", "settings", "log"});
+    t_.compiler = {};
     t_.compiler.driver = text(*table, "driver", true);
     t_.compiler.options = texts(*table, "options");
+    t_.compiler.command = text(*table, "command", false);
+    t_.compiler.suffix = text(*table, "suffix", false);
+    if (const toml::table* settings = (*table)["settings"].as_table())
+      for (const auto& [key, value] : *settings)
+        t_.compiler.settings[std::string(key.str())] = text(*settings, key.str(), true);
+    for (const toml::table* row : tables(*table, "log")) log_pattern(*row);
+  }
+
+  void log_pattern(const toml::table& row) {
+    allow(row, "[[compiler.log]]", {"kind", "pattern", "fields"});
+    LogPattern p{text(row, "kind", true), text(row, "pattern", true), texts(row, "fields")};
+    if (p.kind != "refused" && p.kind != "error" && p.kind != "ignore" && p.kind != "metric")
+      return fail(row.get("kind"), diag::syntax, "kind is refused, error, ignore or metric");
+    t_.compiler.log.push_back(std::move(p));
   }
 
   int depth_;
@@ -214,7 +230,9 @@ std::string target_fingerprint(const Target& t) {
   for (const Rule& r : t.rules) out += "|" + r.id + ":" + r.op + ":" + r.require.text();
   for (const auto* list : {&t.prefer, &t.allow_approximate, &t.compiler.options})
     for (const std::string& s : *list) out += "|" + s;
-  return out + "|" + t.compiler.driver;
+  for (const auto& [key, value] : t.compiler.settings) out += "|" + key + "=" + value;
+  for (const LogPattern& p : t.compiler.log) out += "|" + p.kind + ":" + p.pattern + ":" + join(p.fields, ",");
+  return out + "|" + t.compiler.driver + "|" + t.compiler.command + "|" + t.compiler.suffix;
 }
 
 OperatorStatement Target::statement(std::string_view format_operator) const {

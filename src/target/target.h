@@ -37,9 +37,21 @@ struct Rule {
   Citation evidence;
 };
 
+// How a line of a compiler's log is read (driver "generic"): the first group, or the groups in order of `fields`.
+struct LogPattern {
+  std::string kind;                 // "refused", "error", "ignore", "metric"
+  std::string pattern;              // ECMAScript regular expression, searched in every line
+  std::vector<std::string> fields;  // "op", "node", "tensor", "reason", "code"; for metrics "name", "value"
+};
+
 struct CompilerSpec {
   std::string driver;                // "ncc-tflite"; empty = the target has no compiler
   std::vector<std::string> options;  // beyond what identity gives
+  // Driver "generic": a command with {input} and {output}, split into words like a shell does, run without one.
+  std::string command;
+  std::string suffix;                           // of what the command makes, ".bin"
+  std::map<std::string, std::string> settings;  // driver-specific: accelerator, precision_mode …
+  std::vector<LogPattern> log;
 };
 
 struct Target {

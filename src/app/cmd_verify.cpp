@@ -62,12 +62,11 @@ Json comparison_json(const std::string& sample, const Comparison& c, const Gate&
 
 // The inputs a model's own graph sees for samples of the original interface.
 Result<std::vector<Tensor>> graph_inputs(const Runnable& r, std::span<const Tensor> inputs) {
-  HostRunner host;
-  host.folder = std::filesystem::path(r.path()).parent_path().string();
-  host.load_graph = [](const std::string& path) -> Result<Graph> {
+  const auto load = [](const std::string& path) -> Result<Graph> {
     NPU_ASSIGN(ImportedModel m, import_model(path, {}));
     return std::move(m.graph);
   };
+  const HostRunner host = host_runner({}, std::filesystem::path(r.path()).parent_path().string(), load);
   return to_file_inputs(r.contract(), inputs, host);
 }
 

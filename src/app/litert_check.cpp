@@ -17,7 +17,7 @@ Status check_with_litert(PortContext& c, PartRun& p, const std::string& path, Po
   }
   const std::string work = c.run.path(".npuport/litert");
   NPU_TRY(make_folders(work));
-  const HostRunner host{{}, c.run.path("models"), {}};
+  const HostRunner host = host_runner({}, c.run.path("models"));
   for (const BoundSample& sample : p.samples) {
     NPU_ASSIGN(const std::vector<Tensor> inputs, to_file_inputs(p.contract, sample.inputs, host));
     NPU_ASSIGN(const std::vector<Tensor> expected, p.rewritten_executor->run(inputs));

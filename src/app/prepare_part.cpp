@@ -46,8 +46,7 @@ Status prepare_part(PortContext& c, PartRun& p) {
 }
 
 Result<std::vector<Tensor>> run_part(PartRun& p, std::span<const Tensor> inputs) {
-  HostRunner host;
-  host.run = [&](std::span<const Tensor> in) { return p.rewritten_executor->run(in); };
+  const HostRunner host = host_runner([&](std::span<const Tensor> in) { return p.rewritten_executor->run(in); });
   return run_original_interface(p.contract, inputs, host);
 }
 

@@ -170,15 +170,14 @@ Result<std::vector<Tensor>> Runnable::run(std::span<const Tensor> inputs, const 
   }
   if (!executor_) {
     NPU_ASSIGN(Executor e, Executor::create(model_.graph, options));
+    NPU_TRY(load_host_tables(contract_, folder_));
     executor_ = std::make_shared<Executor>(std::move(e));
   }
-  HostRunner runner;
-  runner.run = [&](std::span<const Tensor> in) { return executor_->run(in); };
-  runner.folder = folder_;
-  runner.load_graph = [](const std::string& p) -> Result<Graph> {
+  const auto load = [](const std::string& p) -> Result<Graph> {
     NPU_ASSIGN(ImportedModel m, import_model(p, {}));
     return std::move(m.graph);
   };
+  const HostRunner runner = host_runner([&](std::span<const Tensor> in) { return executor_->run(in); }, folder_, load);
   return run_original_interface(contract_, inputs, runner);
 }
 

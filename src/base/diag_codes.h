@@ -37,6 +37,10 @@ inline constexpr DiagCode not_representable  {"NP0405", "not-representable", 1, 
 inline constexpr DiagCode illegal_for_target {"NP0501", "illegal-for-target", 1, "The target cannot run an operator"};
 inline constexpr DiagCode gate_failed        {"NP0601", "gate-failed", 1, "A proof failed"};
 inline constexpr DiagCode unverified         {"NP0602", "unverified", 1, "A step could not be proven"};
+inline constexpr DiagCode device_failed      {"NP0701", "device-failed", 1, "A device or its library refused to load or run a model"};
+inline constexpr DiagCode timed_out          {"NP0702", "timed-out", 1, "A run took longer than allowed"};
+inline constexpr DiagCode busy               {"NP0703", "busy", 1, "A session is in use by another call"};
+inline constexpr DiagCode bad_handle         {"NP0704", "bad-handle", 2, "A handle is closed, null or foreign"};
 inline constexpr DiagCode verify_graph       {"NP0901", "graph-invalid", 4, "A graph breaks an invariant (a bug)"};
 inline constexpr DiagCode internal           {"NP0902", "internal", 4, "A bug in npuport"};
 inline constexpr DiagCode interrupted        {"NP0903", "interrupted", 130, "The user interrupted the run"};

@@ -106,13 +106,6 @@ void remove_use(Value& v, Use use) {
 
 }  // namespace
 
-std::string to_string(const TensorType& t) {
-  std::string s(name(t.dtype));
-  s += "[";
-  for (size_t i = 0; i < t.shape.size(); ++i) s += (i ? "," : "") + std::to_string(t.shape[i]);
-  return s + "]";
-}
-
 std::string Graph::unique_name(std::string_view wanted) {
   if (!wanted.empty() && !names_.contains(wanted)) return std::string(wanted);
   if (wanted.empty()) {

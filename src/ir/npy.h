@@ -1,4 +1,4 @@
-// NumPy's .npy and .npz files.
+// NumPy's .npz files: archives of .npy.
 #pragma once
 
 #include <memory>
@@ -8,29 +8,13 @@
 #include <utility>
 #include <vector>
 
+#include "base/npy.h"
 #include "base/zip.h"
-#include "ir/tensor.h"
 
 namespace npuport {
 
 // Arrays by name, in the file's order.
 using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
-
-// True when the bytes start as a .npy file does.
-bool looks_like_npy(std::span<const std::byte> bytes);
-
-// Reads versions 1 to 3, either byte order, C or Fortran order, of f2 f4 f8 i1…i8 u1…u8 b1. Points into `bytes` (kept
-// alive by `owner`) where they lie as a Tensor wants them, else a dense copy. Errors: unknown_format, truncated,
-// corrupt, too_large, newer_version, unsupported (strings, objects, complex, structures: by name).
-Result<Tensor> parse_npy(std::span<const std::byte> bytes, std::shared_ptr<const void> owner);
-// The same from a file; also file_not_found, not_readable.
-Result<Tensor> read_npy(const std::string& path);
-
-// What comes before the data of `t` in a .npy file (version 1, or 2 for huge shapes), a multiple of 64 bytes long.
-// dtype_mismatch for bf16, i4, u4: NumPy has no such types.
-Result<std::string> npy_header(const Tensor& t);
-// Atomic; not_writable.
-Status write_npy(const std::string& path, const Tensor& t);
 
 // An open .npz: arrays are read one by one, so that foreign members (strings, objects) do no harm.
 class NpzReader {

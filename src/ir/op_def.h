@@ -9,25 +9,6 @@
 
 namespace npuport {
 
-struct QuantParams {
-  std::vector<float> scale;         // one, or one per index of `axis`
-  std::vector<int32_t> zero_point;  // same length as scale
-  int axis = -1;                    // -1 = per-tensor
-  bool operator==(const QuantParams&) const = default;
-};
-
-struct TensorType {
-  DType dtype = DType::unknown;
-  Shape shape;
-  std::shared_ptr<const QuantParams> quant;
-
-  // False for results of opaque operators, whose type nobody knows.
-  bool known() const { return dtype != DType::unknown; }
-  bool operator==(const TensorType& o) const { return dtype == o.dtype && shape == o.shape; }
-};
-// "f32[1,3,8,8]"
-std::string to_string(const TensorType& t);
-
 enum class Port : uint8_t { required, optional, variadic };  // variadic: last port only, zero or more
 
 struct PortDef {

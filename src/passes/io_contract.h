@@ -1,73 +1,22 @@
-// How a file's inputs and outputs relate to the model's own: what split_to_host and the border layout changed. Stored
-// as JSON in graph.metadata["npuport.io"], so that the original samples fit every file we write.
+// The contract (base/io_contract.h) of a graph: where it is stored, and how its host graphs run.
 #pragma once
 
 #include <functional>
 #include <string>
-#include <vector>
 
-#include "base/json.h"
+#include "base/io_contract.h"
 #include "ir/graph.h"
 
 namespace npuport {
-
-// One input or output of the model as it was imported.
-struct IoPort {
-  std::string name;
-  TensorType type;
-};
-
-// One input or output of the file: the value `name` (an imported input or output, or a value a host step makes or
-// takes) with its dimensions permuted: file dim i = dim permutation[i] of the value; empty = unchanged.
-// `dtype` is the file's element type where it differs (i64 ids stored as i32); unknown = unchanged.
-struct IoBinding {
-  std::string name;
-  Ints permutation;
-  DType dtype = DType::unknown;
-};
-
-// A piece that runs on the host before (prefix) or after (suffix) the file's graph.
-struct HostStep {
-  std::string kind;  // "embedding_lookup": outputs[0] = table[inputs[0]]; "graph": a small graph
-  bool suffix = false;
-  std::vector<std::string> inputs, outputs;  // value names
-  std::string module;                        // module scope it came from, "decoder.token_embedding"
-  std::string file, sha256;                  // beside the model once saved: .npy table or .tflite graph
-  std::shared_ptr<const Tensor> table;       // embedding_lookup, in memory
-  std::shared_ptr<const Graph> graph;        // graph, in memory
-};
-
-struct IoContract {
-  std::vector<IoPort> inputs, outputs;               // the imported model's interface, in its order
-  std::vector<IoBinding> file_inputs, file_outputs;  // the graph's, in its order
-  std::vector<HostStep> host_steps;                  // prefix steps in order, then suffix steps
-
-  bool identity() const;  // nothing differs
-};
-
-inline constexpr const char* kIoContractKey = "npuport.io";
 
 // The contract of a graph: parsed from its metadata, or the identity when it has none. `corrupt` when the metadata do
 // not fit the graph, `newer_version` for a later format.
 Result<IoContract> io_contract(const Graph& g);
 // Stores the contract in the metadata (removes it when it is the identity).
 void set_io_contract(Graph& g, const IoContract& c);
-Json to_json(const IoContract& c);
-Result<IoContract> io_contract_from_json(const Json& j);
 
-// Runs the file's graph on data of the original interface: host prefix, permutation, `run`, inverse permutation, host
-// suffix. `load_graph` reads a graph step's file; `folder` holds the step files (not needed for steps in memory). Row
-// ids outside an embedding table: index_range naming the id.
-struct HostRunner {
-  std::function<Result<std::vector<Tensor>>(std::span<const Tensor> file_inputs)> run;
-  std::string folder;
-  std::function<Result<Graph>(const std::string& path)> load_graph;
-};
-Result<std::vector<Tensor>> run_original_interface(const IoContract& c, std::span<const Tensor> inputs,
-                                                   const HostRunner& runner);
-
-// The file's own inputs for given original inputs (prefix and permutation only).
-Result<std::vector<Tensor>> to_file_inputs(const IoContract& c, std::span<const Tensor> inputs,
-                                           const HostRunner& runner);
+// A runner whose "graph" steps are executed here: those in memory as they are, files after `load_graph`.
+HostRunner host_runner(std::function<Result<std::vector<Tensor>>(std::span<const Tensor>)> run, std::string folder = {},
+                       std::function<Result<Graph>(const std::string& path)> load_graph = {});
 
 }  // namespace npuport

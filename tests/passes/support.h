@@ -68,8 +68,8 @@ inline double difference(const Graph& a, const Graph& b, const IoContract& io, u
   ExecOptions options;
   options.overrides = false;
   options.threads = 1;
-  HostRunner runner;
-  runner.run = [&](std::span<const Tensor> file_inputs) { return execute(b, file_inputs, options); };
+  const HostRunner runner =
+      host_runner([&](std::span<const Tensor> file_inputs) { return execute(b, file_inputs, options); });
   Result<std::vector<Tensor>> ra = execute(a, in, options), rb = run_original_interface(io, in, runner);
   if (!ra || !rb) {
     ADD_FAILURE() << to_text(!ra ? ra.error() : rb.error());

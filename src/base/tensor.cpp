@@ -1,4 +1,4 @@
-#include "ir/tensor.h"
+#include "base/tensor.h"
 
 #include <cmath>
 #include <cstdlib>
@@ -53,6 +53,13 @@ std::string to_string(std::span<const int64_t> shape) {
   std::string out;
   for (size_t i = 0; i < shape.size(); ++i) out += (i ? "x" : "") + std::to_string(shape[i]);
   return out;
+}
+
+std::string to_string(const TensorType& t) {
+  std::string s(name(t.dtype));
+  s += "[";
+  for (size_t i = 0; i < t.shape.size(); ++i) s += (i ? "," : "") + std::to_string(t.shape[i]);
+  return s + "]";
 }
 
 Status check_shape(std::span<const int64_t> shape) {

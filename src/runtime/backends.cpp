@@ -13,7 +13,7 @@ namespace {
 std::mutex mutex;
 
 std::vector<const Backend*>& table() {
-  static std::vector<const Backend*> rows = {&litert_backend()};
+  static std::vector<const Backend*> rows = {&litert_backend(), &neuron_backend(), &ascend_backend()};
   return rows;
 }
 

@@ -273,7 +273,6 @@ Result<std::shared_ptr<Session>> PortFolder::open_part(const PortPart& part, std
     interface->contract = part.contract;
     NPU_TRY(load_host_tables(interface->contract, folder_, verify == 1));
     NPU_ASSIGN(interface->step_models, load_graph_steps(interface->contract, folder_, options));
-    if (interface->contract.identity()) interface.reset();
   }
   NPU_ASSIGN(auto session, Session::open(*backend, source, options, std::move(interface)));
   return session;

@@ -54,7 +54,11 @@ std::string describe(const std::vector<IoInfo>& list) {
 Status same_types(const std::vector<IoInfo>& wanted, const std::vector<IoInfo>& found, const char* what,
                   const std::string& file) {
   bool same = wanted.size() == found.size();
-  for (size_t i = 0; same && i < wanted.size(); ++i) same = wanted[i].type == found[i].type;
+  for (size_t i = 0; same && i < wanted.size(); ++i) {
+    const TensorType &w = wanted[i].type, &f = found[i].type;
+    // Compilers may choose another float (atc: float16 outputs); it is converted.
+    same = w.shape == f.shape && (w.dtype == f.dtype || (is_float(w.dtype) && is_float(f.dtype)));
+  }
   if (same) return {};
   return Diag(diag::corrupt,
               std::string("the file's ") + what + " are " + describe(found) + "; the metadata say " + describe(wanted),
@@ -165,6 +169,13 @@ Result<std::shared_ptr<Session>> Session::open(const Backend& backend, const Mod
     NPU_TRY(same_types(source.inputs, model.inputs(), "inputs", source.name()));
     NPU_TRY(same_types(source.outputs, model.outputs(), "outputs", source.name()));
   }
+  const auto plain = [](const std::vector<IoInfo>& wanted, const std::vector<IoInfo>& found) {
+    return std::equal(wanted.begin(), wanted.end(), found.begin(), found.end(),
+                      [](const IoInfo& w, const IoInfo& f) { return w.type == f.type; });
+  };
+  if (interface && interface->contract.identity() && plain(source.inputs, model.inputs()) &&
+      plain(source.outputs, model.outputs()))
+    interface.reset();  // nothing to do around the model
   if (interface) {
     for (const IoPort& p : interface->contract.inputs) s->inputs_.push_back({p.name, p.type, {}, {}});
     for (const IoPort& p : interface->contract.outputs) s->outputs_.push_back({p.name, p.type, {}, {}});
@@ -172,8 +183,8 @@ Result<std::shared_ptr<Session>> Session::open(const Backend& backend, const Mod
     // Names and layouts of the metadata say more than the file's.
     s->inputs_ = source.inputs.empty() ? model.inputs() : source.inputs;
     s->outputs_ = source.outputs.empty() ? model.outputs() : source.outputs;
-    for (size_t i = 0; i < s->inputs_.size(); ++i) s->inputs_[i].type.quant = model.inputs()[i].type.quant;
-    for (size_t i = 0; i < s->outputs_.size(); ++i) s->outputs_[i].type.quant = model.outputs()[i].type.quant;
+    for (size_t i = 0; i < s->inputs_.size(); ++i) s->inputs_[i].type = model.inputs()[i].type;
+    for (size_t i = 0; i < s->outputs_.size(); ++i) s->outputs_[i].type = model.outputs()[i].type;
   }
   s->core_->interface = std::move(interface);
   NPU_TRY(s->allocate());

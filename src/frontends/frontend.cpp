@@ -5,6 +5,7 @@
 #include "base/diag_codes.h"
 #include "base/mapped_file.h"
 #include "base/zip.h"
+#include "frontends/onnx.h"
 #include "frontends/plain.h"
 #include "frontends/tflite.h"
 #include "frontends/torch/checkpoint.h"
@@ -19,6 +20,7 @@ constexpr Frontend rows[] = {
      import_torchscript},
     {"checkpoint", "PyTorch checkpoint (torch.save): inspect only", accepts_checkpoint, inspect_checkpoint, nullptr},
     {"tflite", "TFLite model (float)", accepts_tflite, inspect_tflite, import_tflite},
+    {"onnx", "ONNX model", accepts_onnx, inspect_onnx, import_onnx},
     {"npz", "NumPy archive: inspect only", accepts_npz, inspect_npz, nullptr},
     {"npy", "NumPy array: inspect only", accepts_npy, inspect_npy, nullptr},
     {"ir-text", "npuport IR text", accepts_ir_text, inspect_ir_text, import_ir_text},

@@ -1,5 +1,6 @@
-"""Just enough PNG to take a sample picture (8 bits per channel, grey/RGB/RGBA, not interlaced)."""
+"""Just enough PNG to take a sample picture and to write one (8 bits per channel, grey/RGB/RGBA, not interlaced)."""
 
+import os
 import struct
 import zlib
 
@@ -23,6 +24,25 @@ def read_png(path):
         return _decode(data, path)
     except (struct.error, zlib.error, IndexError, ValueError) as e:
         raise HelperError("bad-input-data", f"{path} is damaged: {e}", "")
+
+
+def write_png(path, picture):
+    """uint8 [H, W, 3] -> RGB PNG without filters."""
+    h, w, _ = picture.shape
+    rows = np.zeros((h, 1 + 3 * w), np.uint8)  # each row behind its filter type 0
+    rows[:, 1:] = picture.reshape(h, 3 * w)
+
+    def chunk(kind, body):
+        return struct.pack(">I4s", len(body), kind) + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", w, h, 8, 2, 0, 0, 0))
+    data += chunk(b"IDAT", zlib.compress(rows.tobytes(), 9)) + chunk(b"IEND", b"")
+    try:
+        with open(path + ".tmp", "wb") as f:
+            f.write(data)
+        os.replace(path + ".tmp", path)
+    except OSError as e:
+        raise HelperError("not-writable", f"{path}: {e.strerror or e}", "check the directory and the free space")
 
 
 def _decode(data, path):

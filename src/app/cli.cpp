@@ -42,6 +42,8 @@ struct Arguments {
   TargetsArgs targets;
   TraceArgs trace;
   PortArgs port;
+  UpscaleArgs upscale;
+  int overlap = -1;
 };
 
 void add_inspect(CLI::App& root, Arguments& a, std::function<CommandResult()>& action) {
@@ -133,6 +135,34 @@ void add_targets(CLI::App& root, Arguments& a, std::function<CommandResult()>& a
   c->add_option("NAME", a.targets.name, "target name or TOML file");
   c->footer("Examples:\n  npuport targets\n  npuport targets mt8371\n  npuport --json targets my-board.toml");
   c->callback([&] { action = [&] { return targets(a.app, a.targets); }; });
+}
+
+void add_upscale(CLI::App& root, Arguments& a, std::function<CommandResult()>& action) {
+  CLI::App* c = root.add_subcommand("upscale", "enlarge pictures with a ported super-resolution network");
+  c->add_option("PICTURE", a.upscale.pictures, "PNG or JPEG files")->required();
+  c->add_option("--model", a.upscale.model, "output folder of `port`, or its *_metadata.json")->required();
+  c->add_option("-o,--output", a.upscale.output, "picture (.png, .jpg) or folder; default: PICTURE_x2.png beside it");
+  c->add_option("--part", a.upscale.part, "part of a port with several");
+  c->add_option("--backend", a.upscale.backend, "host, litert, neuron or ascend; default: by the file");
+  c->add_option("--overlap", a.overlap, "pixels of context around each tile (default: what the network sees)")
+      ->check(CLI::Range(0, 4096));
+  c->add_option("--reference", a.upscale.reference, "picture to compare the result with: PSNR and SSIM");
+  c->add_option("--border", a.upscale.border, "pixels left out of the comparison at each edge")
+      ->check(CLI::Range(0, 4096));
+  c->add_flag("--gate", a.upscale.gate, "exit code 1 unless PSNR against --reference is above 40 dB");
+  c->add_option("--quality", a.upscale.quality, "of JPEG results")->check(CLI::Range(1, 100))->default_str("95");
+  c->add_option("--benchmark", a.upscale.benchmark, "repeat N times and print latencies and peak memory")
+      ->check(CLI::Range(1, 100000));
+  c->footer(
+      "Pictures larger than the network's input go in tiles without seams.\nExamples:\n  npuport upscale photo.png "
+      "--model out/edsr-nano\n  npuport upscale small.png --model out/edsr-nano -o large.png --reference pytorch.png "
+      "--gate");
+  c->callback([&] {
+    action = [&] {
+      if (a.overlap >= 0) a.upscale.overlap = a.overlap;
+      return upscale(a.app, a.upscale);
+    };
+  });
 }
 
 void add_doctor(CLI::App& root, Arguments& a, std::function<CommandResult()>& action) {
@@ -264,6 +294,7 @@ int run_cli(int argc, char** argv) {
   add_verify(root, a, action);
   add_run(root, a, action);
   add_port(root, a, action);
+  add_upscale(root, a, action);
   add_targets(root, a, action);
   add_doctor(root, a, action);
   // `trace` hands its arguments to the helper unread.

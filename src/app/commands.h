@@ -75,4 +75,16 @@ struct PortArgs {
 };
 CommandResult port(const App& app, const PortArgs& args);
 
+struct UpscaleArgs {
+  std::vector<std::string> pictures;
+  std::string model, output, part, backend;
+  std::optional<int> overlap;
+  std::string reference;  // picture to compare the result with
+  int border = 0;         // pixels left out of the comparison at each edge
+  bool gate = false;      // FAIL (exit code 1) unless PSNR against the reference is above 40 dB
+  int quality = 95;       // JPEG
+  int benchmark = 0;      // repetitions; 0 = no figures
+};
+CommandResult upscale(const App& app, const UpscaleArgs& args);
+
 }  // namespace npuport::app

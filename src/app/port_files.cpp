@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/text.h"
 #include "ir/npy.h"
+#include "passes/receptive_field.h"
 #include "writers/tflite_writer.h"
 
 namespace npuport::app {
@@ -93,6 +94,9 @@ Result<Json> part_json(PortContext& c, PartRun& p, const PortStep& s) {
   j["inputs"] = ports_json(p.contract.file_inputs, p.rewritten, p.rewritten.inputs());
   j["outputs"] = ports_json(p.contract.file_outputs, p.rewritten, p.rewritten.outputs());
   j["io"] = to_json(p.contract);
+  // What tiles of a picture must overlap by; networks without such a limit have no entry.
+  if (const auto field = receptive_field(p.rewritten))
+    j["receptive_field"] = Json{{"radius", field->radius}, {"step", field->step}};
   j["gates"] = gates_json(c.run, s, p.spec->name);
   return j;
 }
@@ -128,6 +132,8 @@ Status write_metadata(PortContext& c, PortStep& s) {
         Json{{"from", l.from_part + ".out." + std::to_string(l.from_output)}, {"to", l.to_part + "." + l.to_input}});
   if (!run.project.task.kind.empty()) {
     j["task"] = Json{{"kind", run.project.task.kind}};
+    if (!run.project.task.mean.empty()) j["task"]["mean"] = run.project.task.mean;
+    if (!run.project.task.scale.empty()) j["task"]["scale"] = run.project.task.scale;
     if (!run.project.task.decode.empty()) {
       NPU_ASSIGN(const std::string text, read_file(run.project.task.decode, uint64_t{16} << 20));
       NPU_ASSIGN(j["task"]["decode"], parse_json(text, run.project.task.decode));

@@ -72,14 +72,18 @@ std::string task_key(const PortContext& c) {
   const ProjectTask& t = c.run.project.task;
   key.add(rewrite_key(c)).add(t.kind).add(gate_text(t.gate));
   if (!t.decode.empty()) key.add_file(t.decode);
+  for (const double v : t.mean) key.add(fmt::format("mean {}", v));
+  for (const double v : t.scale) key.add(fmt::format("scale {}", v));
   for (const ProjectLink& l : c.run.project.links)
     key.add(fmt::format("{} {} {} {}", l.from_part, l.from_output, l.to_part, l.to_input));
   add_samples(key, t.samples);
   return key.hex();
 }
 
+// The metadata file carries the task's settings.
 std::string write_key(const PortContext& c) {
-  return rewrite_key(c) + (tool_path(c.run.app, "litert-python").empty() ? "" : "+litert");
+  return (c.run.project.task.kind.empty() ? rewrite_key(c) : task_key(c)) +
+         (tool_path(c.run.app, "litert-python").empty() ? "" : "+litert");
 }
 
 std::string compile_key(const PortContext& c) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <filesystem>
 
 #include "base/atomic_file.h"
@@ -115,13 +116,28 @@ class ProjectReader : private TomlReader {
   }
 
   void task(const toml::table& t) {
-    allow(t, "[task]", {"kind", "samples", "decode", "gate"});
+    allow(t, "[task]", {"kind", "samples", "decode", "mean", "scale", "gate"});
     p_.task.kind = text(t, "kind", true);
     if (p_.task.kind != "asr" && p_.task.kind != "sr" && p_.task.kind != "general")
       fail(t.get("kind"), diag::syntax, "task kind must be asr, sr or general");
     p_.task.samples = resolve_all(texts(t, "samples"));
     p_.task.decode = resolve(text(t, "decode", p_.task.kind == "asr"));
+    p_.task.mean = numbers(t, "mean");
+    p_.task.scale = numbers(t, "scale");
     p_.task.gate = gate(t);
+  }
+
+  // A number, or an array of numbers.
+  std::vector<double> numbers(const toml::table& t, const char* key) {
+    std::vector<double> out;
+    const toml::node* node = t.get(key);
+    if (!node) return out;
+    if (const auto one = node->value<double>()) return {*one};
+    if (const toml::array* all = node->as_array())
+      for (const toml::node& v : *all) out.push_back(v.value<double>().value_or(std::nan("")));
+    if (out.empty() || !std::all_of(out.begin(), out.end(), [](double v) { return std::isfinite(v); }))
+      fail(node, diag::syntax, std::string(key) + " must be a number or a list of numbers");
+    return out;
   }
 
   void check_names(const toml::table& root) {
@@ -248,6 +264,8 @@ std::string to_toml(const Project& p, const std::string& folder) {
   if (!p.task.kind.empty()) {
     out += "\n[task]\nkind = " + quoted(p.task.kind) + "\n" + list(p.task.samples);
     if (!p.task.decode.empty()) out += "decode = " + relative(p.task.decode) + "\n";
+    if (!p.task.mean.empty()) out += "mean = " + to_text(AttrValue(p.task.mean)) + "\n";
+    if (!p.task.scale.empty()) out += "scale = " + to_text(AttrValue(p.task.scale)) + "\n";
     out += gate_toml(p.task.gate);
   }
   return out;

@@ -4,6 +4,8 @@ Names of parameters as in the published EDSR-PyTorch checkpoints; input and outp
     sub_mean, head.0, body.N.body.{0,2}, body.<blocks>, tail.0.{0,2,..}, tail.1, add_mean
 """
 
+import os
+
 import torch
 from torch import nn
 
@@ -85,4 +87,15 @@ def load_sample(path, model, inputs):
 
 
 def finish(model, parts, data_files, out, say):
+    """pictures/NAME.png: each data picture reduced by 2 (its centre, at most 320x240); NAME_pytorch.png: what PyTorch makes of it."""
+    os.makedirs(os.path.join(out, "pictures"), exist_ok=True)
+    for path in data_files:
+        whole = image.read_png(path)
+        h, w = min(240, whole.shape[0] // 2), min(320, whole.shape[1] // 2)
+        small = image.central_crop(whole, h, w, reduce=2)
+        large = model(torch.from_numpy(small))[0].permute(1, 2, 0).numpy()
+        stem = os.path.join(out, "pictures", os.path.splitext(os.path.basename(path))[0])
+        image.write_png(stem + ".png", small[0].transpose(1, 2, 0).astype("uint8"))
+        image.write_png(stem + "_pytorch.png", large.round().clip(0, 255).astype("uint8"))
+        say(f"picture {stem}.png: {w}x{h}")
     return {"task": {"kind": "sr", "samples": ["samples/edsr/*.npz"], "gate": GATE}, "links": []}

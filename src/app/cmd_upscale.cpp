@@ -1,0 +1,167 @@
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "app/commands.h"
+#include "base/atomic_file.h"
+#include "base/diag_codes.h"
+#include "base/text.h"
+#include "pipelines/picture/quality.h"
+#include "pipelines/picture/upscale.h"
+
+namespace npuport::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Gate of design.md section 4 for pictures: PSNR above 40 dB.
+constexpr double kGateDb = 40;
+
+struct Job {
+  std::string input, output;
+};
+
+// With -o naming a picture: that file (one input only). Else DIR (or the input's folder) / STEM_x2.png.
+Result<std::vector<Job>> plan(const UpscaleArgs& args, int factor) {
+  const std::string suffix = fs::path(args.output).extension().string();
+  const bool file = suffix == ".png" || suffix == ".jpg" || suffix == ".jpeg";
+  if (file && args.pictures.size() != 1)
+    return Diag(diag::usage, "-o " + args.output + " names one picture, but there are several to enlarge",
+                "give a folder");
+  std::vector<Job> jobs;
+  for (const std::string& in : args.pictures) {
+    const fs::path folder = args.output.empty() ? fs::path(in).parent_path() : fs::path(args.output);
+    const std::string name = fmt::format("{}_x{}.png", fs::path(in).stem().string(), factor);
+    jobs.push_back({in, file ? args.output : (folder / name).string()});
+  }
+  for (size_t i = 0; i < jobs.size(); ++i)
+    for (size_t k = 0; k < jobs.size(); ++k)
+      if (fs::weakly_canonical(jobs[i].output) == fs::weakly_canonical(jobs[k].input) ||
+          (i != k && jobs[i].output == jobs[k].output))
+        return Diag(diag::usage,
+                    "'" + jobs[i].output + "' would be overwritten by the result of '" + jobs[i].input + "'",
+                    "give another folder with -o");
+  if (!file && !args.output.empty()) NPU_TRY(make_folders(args.output));
+  return jobs;
+}
+
+double percentile(std::vector<double> v, double share) {
+  if (v.empty()) return 0;
+  std::sort(v.begin(), v.end());
+  const auto rank = static_cast<size_t>(std::ceil(share * static_cast<double>(v.size())));
+  return v[std::clamp<size_t>(rank, 1, v.size()) - 1];
+}
+
+Json finite(double v) { return std::isfinite(v) ? Json(v) : Json("inf"); }
+
+struct Compared {
+  Json json;
+  std::string text;
+  bool passed = true;
+};
+
+Result<Compared> compare(const UpscaleArgs& args, const Picture& got) {
+  NPU_ASSIGN(const Picture wanted, read_picture(args.reference));
+  auto quality = compare_pictures(got, wanted, args.border);
+  if (!quality) return std::move(quality.error().in_file(args.reference));
+  Compared c;
+  c.json = {{"file", args.reference},
+            {"psnr", finite(quality->psnr)},
+            {"psnr_y", finite(quality->psnr_y)},
+            {"ssim", quality->ssim}};
+  c.text = fmt::format("PSNR {:.2f} dB (luma {:.2f} dB), SSIM {:.4f} against {}", quality->psnr, quality->psnr_y,
+                       quality->ssim, args.reference);
+  if (args.gate) {
+    c.passed = quality->psnr > kGateDb;
+    c.json["gate"] = c.passed ? "PASS" : "FAIL";
+    c.text += fmt::format("\n  gate PSNR > {} dB: {}", kGateDb, c.passed ? "PASS" : "FAIL");
+  }
+  return c;
+}
+
+struct Timing {
+  std::vector<double> pictures, tiles;  // milliseconds
+};
+
+Json timing_json(const Timing& t) {
+  const auto row = [](const std::vector<double>& v) {
+    return Json{
+        {"count", v.size()}, {"p50", percentile(v, 0.5)}, {"p90", percentile(v, 0.9)}, {"p99", percentile(v, 0.99)}};
+  };
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return Json{{"picture_ms", row(t.pictures)},
+              {"tile_ms", row(t.tiles)},
+              {"peak_memory_bytes", static_cast<int64_t>(usage.ru_maxrss) * 1024}};
+}
+
+std::string timing_text(const Json& j) {
+  std::string out;
+  for (const char* what : {"picture_ms", "tile_ms"})
+    out += fmt::format("  {:10} p50 {:.1f}  p90 {:.1f}  p99 {:.1f}  of {}\n", what, j[what]["p50"].get<double>(),
+                       j[what]["p90"].get<double>(), j[what]["p99"].get<double>(), j[what]["count"].get<size_t>());
+  return out + "  peak memory " + format_bytes(j["peak_memory_bytes"].get<uint64_t>()) + "\n";
+}
+
+}  // namespace
+
+CommandResult upscale(const App& app, const UpscaleArgs& args) {
+  if (!args.reference.empty() && args.pictures.size() != 1)
+    return Diag(diag::usage, "--reference compares one picture, but several are given");
+  UpscaleOptions options{args.part, args.backend, {}, args.overlap};
+  if (app.threads > 0) options.runtime.push_back({"threads", std::to_string(app.threads)});
+  NPU_ASSIGN(Upscaler model, Upscaler::open(args.model, options));
+  NPU_ASSIGN(const std::vector<Job> jobs, plan(args, model.factor()));
+  Outcome out;
+  out.json = Json::array();
+  Progress progress("upscale", app.quiet);
+  for (const Job& job : jobs) {
+    NPU_ASSIGN(const Picture picture, read_picture(job.input));
+    for (const std::string& change : picture.changes) app.log(0, job.input + ": " + change);
+    Timing timing;
+    Upscaled result;
+    for (int i = 0; i < std::max(1, args.benchmark); ++i) {
+      NPU_ASSIGN(result, model.run(picture, [&](double share) { progress.update(share, job.input); }));
+      timing.pictures.push_back(1000 * result.seconds);
+      timing.tiles.insert(timing.tiles.end(), result.tile_millis.begin(), result.tile_millis.end());
+    }
+    progress.clear();
+    NPU_TRY(write_picture(result.picture, job.output, args.quality));
+    Json j{{"file", job.input},
+           {"output", job.output},
+           {"width", result.picture.width},
+           {"height", result.picture.height},
+           {"factor", model.factor()},
+           {"tiles", result.tiles},
+           {"overlap", model.context()},
+           {"seamless", result.tiles == 1 || model.seamless()},
+           {"backend", model.backend()},
+           {"seconds", result.seconds}};
+    out.text += fmt::format("{}: {}x{} -> {}x{}, {} tile{}, {:.2f} s ({})\n  {}\n", job.input, picture.width,
+                            picture.height, result.picture.width, result.picture.height, result.tiles,
+                            result.tiles == 1 ? "" : "s", result.seconds, model.backend(), job.output);
+    if (result.tiles > 1 && !model.seamless())
+      app.warn(Diag(diag::unverified,
+                    "tiles overlap by " + std::to_string(2 * model.context()) +
+                        " pixels, but how far the network sees is not known or further: seams are possible",
+                    "port the model for a larger input, or raise --overlap"));
+    if (!args.reference.empty()) {
+      NPU_ASSIGN(const Compared c, compare(args, result.picture));
+      j["reference"] = c.json;
+      out.text += "  " + c.text + "\n";
+      if (!c.passed) out.exit_code = 1;
+    }
+    if (args.benchmark > 0) {
+      j["benchmark"] = timing_json(timing);
+      out.text += timing_text(j["benchmark"]);
+    }
+    out.json.push_back(std::move(j));
+  }
+  return out;
+}
+
+}  // namespace npuport::app

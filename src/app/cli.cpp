@@ -11,6 +11,7 @@
 #include "base/mapped_file.h"
 #include "base/subprocess.h"
 #include "ops/manifest.h"
+#include "runtime/npuport_runtime_host.h"
 
 namespace npuport::app {
 namespace {
@@ -270,6 +271,7 @@ int run_cli(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   install_sigbus_handler();
   ops::register_all();
+  npuport_runtime_host_register();
 
   Arguments a;
   std::function<CommandResult()> action;

@@ -8,6 +8,7 @@
 #include "base/diag_codes.h"
 #include "exec/executor.h"
 #include "frontends/frontend.h"
+#include "ops/manifest.h"
 #include "runtime/backend.h"
 #include "runtime/npuport_runtime_host.h"
 
@@ -120,4 +121,7 @@ constexpr Backend row{"host", "npuport's executor on this machine's processor", 
 }  // namespace
 }  // namespace npuport::runtime
 
-void npuport_runtime_host_register(void) { npuport::runtime::add_backend(npuport::runtime::row); }
+void npuport_runtime_host_register(void) {
+  npuport::ops::register_all();
+  npuport::runtime::add_backend(npuport::runtime::row);
+}

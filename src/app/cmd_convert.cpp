@@ -12,6 +12,7 @@
 #include "ir/npy.h"
 #include "writers/ir_text.h"
 #include "writers/tflite_writer.h"
+#include "writers/torchscript_writer.h"
 
 namespace npuport::app {
 namespace {
@@ -53,17 +54,18 @@ Status check_findings(const Graph& g, const Target& target) {
 
 CommandResult convert(const App& app, const ConvertArgs& args) {
   const bool text = args.output.ends_with(".txt");
-  if (!text && !args.output.ends_with(".tflite"))
-    return Diag(diag::usage, "the output's ending is neither .tflite nor .txt",
-                "name it -o MODEL.tflite, or .txt for IR text")
+  const bool torch = args.output.ends_with(".pt");
+  if (!text && !torch && !args.output.ends_with(".tflite"))
+    return Diag(diag::usage, "the output's ending is none of .tflite, .pt and .txt",
+                "name it -o MODEL.tflite, .pt for TorchScript, or .txt for IR text")
         .in_file(args.output);
   NPU_ASSIGN(const Target target, load_target(args.target));
   NPU_ASSIGN(const Runnable model, Runnable::open(app, args.model, args.options));
   Graph g = model.model().graph;
   IoContract contract = model.contract();
   Ledger ledger;
-  // IR text of the default target shows the graph as imported.
-  const bool rewrite = !text || args.target != "generic-tflite";
+  // IR text and TorchScript of the default target hold the graph as imported.
+  const bool rewrite = (!text && !torch) || args.target != "generic-tflite";
   if (rewrite) {
     PrepareRequest request{target, {}, {}};
     request.options.io_layout = args.io_layout == "nhwc" ? IoLayout::channels_last : IoLayout::keep;
@@ -83,6 +85,9 @@ CommandResult convert(const App& app, const ConvertArgs& args) {
   }
   if (text) {
     NPU_TRY(write_ir_text(g, args.output, files));
+  } else if (torch) {
+    files.insert(files.begin(), args.output);
+    NPU_TRY(write_torchscript(g, args.output, {.sync = false}));
   } else {
     files.insert(files.begin(), args.output);
     TfliteOptions options;

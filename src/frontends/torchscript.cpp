@@ -161,6 +161,9 @@ Result<ImportedModel> import_archive(const TorchArchive& archive, const ImportOp
                                  outputs.values[i]) == outputs.values.begin() + static_cast<ptrdiff_t>(i);
     if (v.producer.valid() && first) model.graph.rename(outputs.values[i], outputs.names[i]);
   }
+  if (archive.has("extra/npuport.io")) {  // our own files say how their interface relates to the model's
+    NPU_ASSIGN(model.graph.metadata["npuport.io"], archive.read("extra/npuport.io"));
+  }
   model.opaque = live_opaque(model.graph);
   model.warnings.insert(model.warnings.end(), inputs.warnings().begin(), inputs.warnings().end());
   model.warnings.insert(model.warnings.end(), outputs.warnings.begin(), outputs.warnings.end());

@@ -133,11 +133,19 @@ std::optional<Ints> nearest_mergeable(const Shape& from, const Shape& to, const 
   return out;
 }
 
+// Which way image operators turn.
+struct Turn {
+  std::string_view from, to;  // values of attribute layout
+  const Ints& order;          // of the image's dims
+};
+const Turn kLast{"nchw", "nhwc", kToNhwc};
+const Turn kFirst{"nhwc", "nchw", kToNchw};
+
 class LayoutRun {
  public:
   // `lazy`: the model's own transposes are carried along, too, instead of being done where they stand.
-  LayoutRun(Graph& g, const PassOptions& options, IoContract& io, bool lazy)
-      : g_(g), b_(g, /*fold=*/true, int64_t{1} << 40), options_(options), io_(io), lazy_(lazy) {}
+  LayoutRun(Graph& g, const PassOptions& options, IoContract& io, bool lazy, const Turn& turn = kLast)
+      : g_(g), b_(g, /*fold=*/true, int64_t{1} << 40), options_(options), io_(io), lazy_(lazy), turn_(turn) {}
 
   Result<size_t> run() {
     const std::vector<NodeId> order = g_.topological();
@@ -215,7 +223,7 @@ class LayoutRun {
     std::vector<bool> wants(g_.value_slots(), false);
     for (auto it = order.rbegin(); it != order.rend(); ++it) {
       const Node& n = g_.node(*it);
-      bool image = prefers_nhwc(n);
+      bool image = turns(n);
       if (n.op->axes.kind == AxisRule::elementwise || n.op->axes.kind == AxisRule::remap)
         for (const ValueId out : n.outputs) image = image || wants[out.v];
       if (!image) continue;
@@ -264,10 +272,10 @@ class LayoutRun {
     g_.set_outputs(outputs);
   }
 
-  static bool prefers_nhwc(const Node& n) {
+  bool turns(const Node& n) const {
     if (n.op->axes.kind != AxisRule::spatial) return false;
     for (const Attr& a : n.attrs)
-      if (a.name == "layout") return std::get<std::string>(a.value) == "nchw";
+      if (a.name == "layout") return std::get<std::string>(a.value) == turn_.from;
     return false;
   }
 
@@ -275,7 +283,7 @@ class LayoutRun {
     const Node& n = g_.node(id);
     const bool any_moved =
         std::any_of(n.inputs.begin(), n.inputs.end(), [&](ValueId v) { return v.valid() && moved(v); });
-    if (prefers_nhwc(n) && canonical_shape(n.inputs[0]).size() == 4) return visit_spatial(id);
+    if (turns(n) && canonical_shape(n.inputs[0]).size() == 4) return visit_spatial(id);
     if (n.op->name == "transpose" && (any_moved || lazy_)) return visit_transpose(id);
     if (!any_moved) return;
     if (n.op->name == "reshape" && visit_reshape(id)) return;
@@ -309,13 +317,13 @@ class LayoutRun {
   void visit_spatial(NodeId id) {
     std::vector<ValueId> in = g_.node(id).inputs;
     for (size_t i = 0; i < in.size(); ++i)
-      if (in[i].valid()) in[i] = i == 0 ? in_order(in[i], kToNhwc) : canonical(in[i]);
+      if (in[i].valid()) in[i] = i == 0 ? in_order(in[i], turn_.order) : canonical(in[i]);
     std::vector<Attr> attrs = g_.node(id).attrs;
     for (Attr& a : attrs)
-      if (a.name == "layout") a.value = std::string("nhwc");
+      if (a.name == "layout") a.value = std::string(turn_.to);
     const std::vector<ValueId> made = b_.ops(g_.node(id).op->name, std::move(in), std::move(attrs));
     if (b_.failed()) return;
-    settle(id, made, std::vector<Ints>(made.size(), kToNhwc));
+    settle(id, made, std::vector<Ints>(made.size(), turn_.order));
   }
 
   void visit_transpose(NodeId id) {
@@ -480,6 +488,7 @@ class LayoutRun {
   const PassOptions& options_;
   IoContract& io_;
   bool lazy_;
+  const Turn& turn_;
   size_t changed_ = 0;
   std::map<uint32_t, Physical> states_;                     // by old value
   std::map<uint32_t, Shape> shapes_;                        // canonical shapes of replaced values
@@ -524,6 +533,22 @@ Result<size_t> run_channels_last(Graph& g, PassContext& c) {
 }
 
 }  // namespace
+
+Result<Graph> channels_first(const Graph& g) {
+  const auto image = [&](NodeId id) {
+    const Node& n = g.node(id);
+    return std::any_of(n.attrs.begin(), n.attrs.end(),
+                       [](const Attr& a) { return a.name == "layout" && a.value == AttrValue(std::string("nhwc")); });
+  };
+  const std::vector<NodeId> nodes = g.topological();
+  if (std::none_of(nodes.begin(), nodes.end(), image)) return g;
+  const PassOptions options;
+  IoContract io;  // only written when borders may change
+  Graph lazy = g, eager = g;
+  NPU_TRY(LayoutRun(lazy, options, io, true, kFirst).run());
+  NPU_TRY(LayoutRun(eager, options, io, false, kFirst).run());
+  return transpose_cost(lazy) < transpose_cost(eager) ? std::move(lazy) : std::move(eager);
+}
 
 const PassDef channels_last_pass{"channels_last", "Turns image operators to NHWC and cancels transposes.",
                                  Stage::canonical, run_channels_last};

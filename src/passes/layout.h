@@ -13,6 +13,11 @@ namespace npuport {
 // I/O contract.
 extern const PassDef channels_last_pass;
 
+// The same computation with every image operator in NCHW, for formats that know nothing else (PyTorch, ONNX). Inputs and
+// outputs keep their dims and names; transposes are cancelled as far as the operators between them allow. A graph without
+// channels-last operators comes back as it is.
+Result<Graph> channels_first(const Graph& g);
+
 // out dim i = in dim perm[i]
 inline const Ints kToNhwc = {0, 2, 3, 1};
 inline const Ints kToNchw = {0, 3, 1, 2};

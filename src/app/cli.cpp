@@ -74,7 +74,9 @@ void add_run(CLI::App& root, Arguments& a, std::function<CommandResult()>& actio
 void add_convert(CLI::App& root, Arguments& a, std::function<CommandResult()>& action) {
   CLI::App* c = root.add_subcommand("convert", "one conversion, without the proofs of `port`");
   c->add_option("MODEL", a.convert.model, "model file")->required();
-  c->add_option("-o,--output", a.convert.output, "output file: .tflite, .pt (TorchScript for PyTorch >= 1.8), or .txt for IR text (constants in OUTPUT.npz)")
+  c->add_option(
+       "-o,--output", a.convert.output,
+       "output file: .tflite, .pt (TorchScript for PyTorch >= 1.8), or .txt for IR text (constants in OUTPUT.npz)")
       ->required();
   c->add_option("--target", a.convert.target, "also rewrite for this target")->default_str("generic-tflite");
   c->add_option("--io-layout", a.convert.io_layout,

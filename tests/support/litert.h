@@ -1,10 +1,7 @@
 // The real LiteRT as an oracle: all cases of a test in one Python process.
 #pragma once
 
-#include <unistd.h>
-
 #include <cstdlib>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "base/atomic_file.h"
@@ -12,6 +9,7 @@
 #include "base/json.h"
 #include "base/subprocess.h"
 #include "ir/tensor.h"
+#include "support/temp_folder.h"
 
 namespace npuport::testing {
 
@@ -23,25 +21,6 @@ struct LitertCase {
 struct LitertResult {
   std::string error;  // empty = ran
   std::vector<Tensor> outputs;
-};
-
-// A fresh folder that goes with the object.
-class TempFolder {
- public:
-  TempFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "npuport-test-XXXXXX").string();
-    if (mkdtemp(pattern.data()) != nullptr) path_ = pattern;
-  }
-  ~TempFolder() {
-    std::error_code ignored;
-    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
-  }
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-  std::string file(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
 };
 
 // The interpreter with ai_edge_litert; empty when NPUPORT_TEST_LITERT_PYTHON is not set or "none".
@@ -58,14 +37,14 @@ inline Result<std::vector<LitertResult>> run_litert(const std::vector<LitertCase
     Json inputs = Json::array();
     for (size_t k = 0; k < cases[i].inputs.size(); ++k) {
       const Tensor& t = cases[i].inputs[k];
-      inputs.push_back(folder.file(std::to_string(i) + "in" + std::to_string(k)));
+      inputs.push_back(folder.path(std::to_string(i) + "in" + std::to_string(k)));
       NPU_TRY(write_file(inputs.back().get<std::string>(),
                          {reinterpret_cast<const char*>(t.data), static_cast<size_t>(t.bytes())}));
     }
     manifest.push_back(
-        {{"model", cases[i].model}, {"inputs", inputs}, {"outputs", folder.file(std::to_string(i) + "out")}});
+        {{"model", cases[i].model}, {"inputs", inputs}, {"outputs", folder.path(std::to_string(i) + "out")}});
   }
-  const std::string in = folder.file("manifest.json"), out = folder.file("result.json");
+  const std::string in = folder.path("manifest.json"), out = folder.path("result.json");
   NPU_TRY(write_file(in, dump_json(manifest)));
   ProcessOptions process;
   process.argv = {litert_python(), NPUPORT_SOURCE_DIR "/tests/support/litert_run.py", in, out};

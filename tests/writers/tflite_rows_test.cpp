@@ -119,7 +119,7 @@ struct Prepared {
 Result<Prepared> prepare(const TfliteCase& c, const TempFolder& folder, size_t index) {
   std::mt19937 random(static_cast<unsigned>(index));
   NPU_ASSIGN(const Graph g, graph_of(c.body, c.lowest, c.highest, random));
-  Prepared p{c, folder.file(std::to_string(index) + ".tflite"), inputs_for(g, c.lowest, c.highest, random), {}};
+  Prepared p{c, folder.path(std::to_string(index) + ".tflite"), inputs_for(g, c.lowest, c.highest, random), {}};
   NPU_ASSIGN(p.wanted, execute(g, p.inputs, reference()));
   std::vector<std::string_view> operators;
   for (const NodeId id : g.topological()) {
@@ -202,10 +202,10 @@ TEST(TfliteRows, RefusalsSayWhy) {
     }
     EXPECT_TRUE(refused) << c.body;
     const TempFolder folder;
-    const Status status = write_tflite(*g, folder.file("x.tflite"));
+    const Status status = write_tflite(*g, folder.path("x.tflite"));
     ASSERT_FALSE(status.ok());
     EXPECT_EQ(status.error().code, &diag::not_representable);
-    EXPECT_FALSE(std::filesystem::exists(folder.file("x.tflite")));
+    EXPECT_FALSE(std::filesystem::exists(folder.path("x.tflite")));
   }
 }
 

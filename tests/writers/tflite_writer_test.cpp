@@ -74,8 +74,8 @@ TEST(TfliteWriter, FrameOfTheFile) {
   Graph g = network();
   g.metadata["npuport.io"] = R"({"version": 1})";
   g.metadata["other"] = "stays here";
-  ASSERT_TRUE(write_tflite(g, folder.file("a.tflite"), unsynced()).ok());
-  const auto f = open_tflite(folder.file("a.tflite"));
+  ASSERT_TRUE(write_tflite(g, folder.path("a.tflite"), unsynced()).ok());
+  const auto f = open_tflite(folder.path("a.tflite"));
   ASSERT_TRUE(f.ok()) << to_text(f.error());
   EXPECT_TRUE(f->buffers[0].empty());
   EXPECT_TRUE(f->description.starts_with("npuport "));
@@ -89,7 +89,7 @@ TEST(TfliteWriter, FrameOfTheFile) {
   for (size_t i = 1; i < f->buffers.size(); ++i) {
     EXPECT_EQ((f->buffers[i].data() - f->file->bytes().data()) % 16, 0) << i;
   }
-  const auto m = import_tflite(folder.file("a.tflite"), {});
+  const auto m = import_tflite(folder.path("a.tflite"), {});
   ASSERT_TRUE(m.ok());
   EXPECT_EQ(m->graph.metadata.at("npuport.io"), R"({"version": 1})");
   EXPECT_EQ(m->graph.name, "net");
@@ -98,9 +98,9 @@ TEST(TfliteWriter, FrameOfTheFile) {
 TEST(TfliteWriter, SameBytesEveryTime) {
   const TempFolder folder;
   const Graph g = network();
-  ASSERT_TRUE(write_tflite(g, folder.file("a"), unsynced()).ok());
-  ASSERT_TRUE(write_tflite(g.compacted(), folder.file("b"), unsynced()).ok());
-  EXPECT_EQ(contents(folder.file("a")), contents(folder.file("b")));
+  ASSERT_TRUE(write_tflite(g, folder.path("a"), unsynced()).ok());
+  ASSERT_TRUE(write_tflite(g.compacted(), folder.path("b"), unsynced()).ok());
+  EXPECT_EQ(contents(folder.path("a")), contents(folder.path("b")));
 }
 
 TEST(TfliteWriter, AllFormsAgreeWithLitert) {
@@ -111,7 +111,7 @@ TEST(TfliteWriter, AllFormsAgreeWithLitert) {
   TfliteOptions plain = unsynced(), half = unsynced(), outside = unsynced();
   half.float16 = true;
   outside.inline_limit = 0;
-  const std::string paths[] = {folder.file("plain"), folder.file("half"), folder.file("outside")};
+  const std::string paths[] = {folder.path("plain"), folder.path("half"), folder.path("outside")};
   ASSERT_TRUE(write_tflite(g, paths[0], plain).ok());
   ASSERT_TRUE(write_tflite(g, paths[1], half).ok());
   ASSERT_TRUE(write_tflite(g, paths[2], outside).ok());
@@ -144,15 +144,15 @@ TEST(TfliteWriter, OddOutputs) {
   const ValueId y = b.op("relu", {x});
   g.set_outputs({y, x, c, y});
   const std::vector<Tensor> in{Tensor::of<float>({2, 2}, {-1, 2, -3, 4}), Tensor::of<int64_t>({3}, {1, 2, 3})};
-  ASSERT_TRUE(write_tflite(g, folder.file("a"), unsynced()).ok());
+  ASSERT_TRUE(write_tflite(g, folder.path("a"), unsynced()).ok());
   const auto wanted = run(g, in);
-  const auto m = import_tflite(folder.file("a"), {});
+  const auto m = import_tflite(folder.path("a"), {});
   ASSERT_TRUE(m.ok()) << to_text(m.error());
   const auto again = run(m->graph, in);
   ASSERT_EQ(again.size(), 4u);
   for (size_t k = 0; k < 4; ++k) EXPECT_TRUE(identical(again[k], wanted[k])) << k;
   if (litert_python().empty()) GTEST_SKIP() << "NPUPORT_TEST_LITERT_PYTHON is not set";
-  const auto results = run_litert({{folder.file("a"), in}});
+  const auto results = run_litert({{folder.path("a"), in}});
   ASSERT_TRUE(results.ok()) << to_text(results.error());
   ASSERT_EQ((*results)[0].error, "");
   for (size_t k = 0; k < 4; ++k) EXPECT_TRUE(identical((*results)[0].outputs[k], wanted[k])) << k;
@@ -168,11 +168,11 @@ TEST(TfliteWriter, RefusesWhatHalfCannotHold) {
   g.set_outputs({b.op("linear", {x, g.add_constant("heavy", std::move(w))})});
   TfliteOptions o = unsynced();
   o.float16 = true;
-  const Status s = write_tflite(g, folder.file("a"), o);
+  const Status s = write_tflite(g, folder.path("a"), o);
   ASSERT_FALSE(s.ok());
   EXPECT_EQ(s.error().code, &diag::not_representable);
   EXPECT_EQ(s.error().where.tensor, "heavy");
-  EXPECT_FALSE(std::filesystem::exists(folder.file("a")));
+  EXPECT_FALSE(std::filesystem::exists(folder.path("a")));
 }
 
 TEST(TfliteWriter, NamesEveryRefusal) {
@@ -182,7 +182,7 @@ TEST(TfliteWriter, NamesEveryRefusal) {
   const ValueId a = b.op("erf", {x}), c = b.op("relu", {a}), d = b.op("tan", {c});
   g.set_outputs({d});
   const TempFolder folder;
-  const Status s = write_tflite(g, folder.file("a"), unsynced());
+  const Status s = write_tflite(g, folder.path("a"), unsynced());
   ASSERT_FALSE(s.ok());
   EXPECT_EQ(s.error().code, &diag::not_representable);
   ASSERT_EQ(s.error().notes.size(), 2u);
@@ -198,8 +198,8 @@ TEST(TfliteWriter, UnwritablePlace) {
 
 TEST(TfliteWriter, DamagedFilesGiveErrors) {
   const TempFolder folder;
-  ASSERT_TRUE(write_tflite(network(), folder.file("a"), unsynced()).ok());
-  const std::string good = contents(folder.file("a"));
+  ASSERT_TRUE(write_tflite(network(), folder.path("a"), unsynced()).ok());
+  const std::string good = contents(folder.path("a"));
   std::mt19937 random(3);
   const auto pick = [&](size_t n) { return std::uniform_int_distribution<size_t>(0, n - 1)(random); };
   for (int i = 0; i < 3000; ++i) {

@@ -9,6 +9,7 @@
 #include "app/port_files.h"
 #include "app/port_keys.h"
 #include "app/port_steps.h"
+#include "app/port_torch.h"
 #include "app/prepare_part.h"
 #include "base/atomic_file.h"
 #include "base/diag_codes.h"
@@ -121,6 +122,7 @@ Result<PortStep> step_write(PortContext& c) {
   NPU_TRY(c.folder.drop_from(5));
   NPU_TRY(make_folders(c.run.path("models")));  // after dropping, which removes folders it emptied
   for (PartRun& p : c.run.parts) NPU_TRY(write_part(c, p, s));
+  NPU_TRY(write_torch_files(c, s));
   s.verdict = Verdict::pass;
   for (const Proof& p : s.proofs)
     if (worst(s.verdict, p.result.verdict) != s.verdict) {

@@ -115,6 +115,7 @@ class TorchEmit {
 
  private:
   std::string identifier(std::string_view wanted, std::set<std::string, std::less<>>& taken);
+  std::string readable(ValueId v) const;
   std::string attribute(const std::shared_ptr<const Tensor>& t, std::string_view wanted);
   std::string dialect_form(std::string_view call) const;
   void line(std::string text);

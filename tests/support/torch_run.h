@@ -26,6 +26,17 @@ struct TorchResult {
   std::string source;  // how the Python file's result differs; empty = it does not
 };
 
+// Whether torch_python() has PyTorch; asked once.
+inline bool torch_there() {
+  static const bool there = [] {
+    ProcessOptions probe;
+    probe.argv = {torch_python(), "-c", "import torch"};
+    const Result<ProcessResult> r = run_process(probe);
+    return r && r->ok();
+  }();
+  return there;
+}
+
 // Results in the order of the cases. `folder` takes the exchanged files. A Diag when the process as a whole failed.
 inline Result<std::vector<TorchResult>> run_torch(const std::string& python, const std::string& folder,
                                                   const std::vector<TorchCase>& cases) {

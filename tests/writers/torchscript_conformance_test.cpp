@@ -50,7 +50,7 @@ class Suite {
         report(written_[i], "not read back: " + (back ? back->opaque.front().foreign : to_text(back.error())));
         continue;
       }
-      const Result<std::vector<Tensor>> got = execute(back->graph, cases_[i].inputs);
+      const Result<std::vector<Tensor>> got = execute(back->graph, cases_[i].inputs, {.overrides = false});
       if (!got) {
         report(written_[i], "read back, it does not run: " + to_text(got.error()));
         continue;

@@ -1,6 +1,7 @@
 // Graph nodes → lines of a TorchProgram.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 
@@ -42,6 +43,11 @@ std::string attr_text(TorchEmit& c, const AttrValue& v) {
         }
       },
       v);
+}
+
+// "v12", "v12_1": a number the graph gave.
+bool is_generated(std::string_view name) {
+  return name.size() > 1 && name[0] == 'v' && name.find_first_not_of("0123456789_", 1) == std::string_view::npos;
 }
 
 // PyTorch's ScalarType numbers; -1 for types it lacks.
@@ -107,15 +113,35 @@ std::string TorchEmit::attribute(const std::shared_ptr<const Tensor>& t, std::st
   return "self." + name;
 }
 
+// A name that says what the value is: its own, else that of the operator that makes it, else for a constant that of the
+// module and operand that take it ("blocks.0.key" + "weight").
+std::string TorchEmit::readable(ValueId v) const {
+  const Value& value = g_.value(v);
+  if (!is_generated(value.name)) return value.name;
+  if (const Node* producer = g_.producer(v); producer != nullptr) return std::string(producer->op->name);
+  if (node_ == nullptr) return value.name;
+  const size_t slot =
+      static_cast<size_t>(std::find(node_->inputs.begin(), node_->inputs.end(), v) - node_->inputs.begin());
+  if (slot == node_->inputs.size()) return value.name;
+  const std::string_view port = node_->op->in[std::min(slot, node_->op->in.size() - 1)].name;
+  std::string owner(node_->op->name);
+  for (const Origin& o : node_->origins) {
+    if (o.scope.empty()) continue;
+    owner = o.scope;
+    break;
+  }
+  return owner + "_" + std::string(port);
+}
+
 std::string TorchEmit::value(ValueId v) {
   const Value& value = g_.value(v);
-  if (value.constant) return attribute(value.constant, value.name);
+  if (value.constant) return attribute(value.constant, readable(v));
   const auto it = variables_.find(v);
   if (it != variables_.end()) return it->second;
   if (scalar_type(value.type.dtype) < 0) {
     refuse(fmt::format("PyTorch 1.8 has no element type {}", npuport::name(value.type.dtype)));
   }
-  return variables_[v] = identifier(value.name, locals_);
+  return variables_[v] = identifier(readable(v), locals_);
 }
 
 std::optional<std::string> TorchEmit::emit(NodeId id) {
@@ -263,7 +289,7 @@ std::string TorchEmit::index_input(size_t k, int64_t size) {
     same = same && at >= 0;
     fixed.mut<int64_t>()[static_cast<size_t>(i)] = at < 0 ? at + size : at;
   }
-  return same ? in(k) : constant(std::move(fixed), g_.value(node_->inputs[k]).name);
+  return same ? in(k) : constant(std::move(fixed), readable(node_->inputs[k]));
 }
 
 void TorchEmit::refuse(std::string why) {

@@ -41,6 +41,7 @@ struct Arguments {
   double peak = 0;
   AnalyzeArgs analyze;
   TargetsArgs targets;
+  CompileArgs compile;
   TraceArgs trace;
   PortArgs port;
   UpscaleArgs upscale;
@@ -168,6 +169,55 @@ void add_upscale(CLI::App& root, Arguments& a, std::function<CommandResult()>& a
   });
 }
 
+// Vendor operators (MTKEXT_*) would make smaller graphs; nobody outside knows how their options are stored.
+void add_vendor_ops(CLI::App* c) {
+  c->add_option_function<std::string>(
+       "--vendor-ops",
+       [](const std::string& value) {
+         if (value == "off") return;
+         throw CLI::ValidationError(
+             value == "on" ? "--vendor-ops on: the option keys of MTKEXT_* operators are not public, so npuport "
+                             "does not write them; builtin operators only"
+                           : "--vendor-ops is on or off");
+       },
+       "off: builtin operators only (on is refused: the vendor's option keys are not public)")
+      ->default_str("off");
+}
+
+void add_compile(CLI::App& root, Arguments& a, std::function<CommandResult()>& action) {
+  CLI::App* c = root.add_subcommand("compile", "one vendor compiler run, judged by artefact, log and exit code");
+  c->add_option("FILE", a.compile.file, "model file in the format the compiler reads")->required();
+  c->add_option("--target", a.compile.target, "target name or TOML file")->required();
+  c->add_option("-o,--output", a.compile.output, "folder for artefact, log and cache (default: here)");
+  c->add_flag("--dry-run", a.compile.dry_run, "print the exact commands, run nothing");
+  c->add_option("--bundle", a.compile.bundle, "new folder with model, hashes and a script, to compile elsewhere");
+  c->add_option("--profile", a.compile.profile, "named set of flags (`npuport targets NAME` explains them)");
+  c->add_option("--compiler-arg", a.compile.extra,
+                "arguments for the compiler, split like a shell does, run without one")
+      ->take_all()
+      ->allow_extra_args(false);
+  c->add_option("--drop-arg", a.compile.drop, "a default argument not to give")->allow_extra_args(false);
+  c->add_option("--set", a.compile.settings, "KEY=VALUE for the driver (precision_mode, accelerator …)")
+      ->allow_extra_args(false);
+  c->add_option("--driver", a.compile.driver, "driver instead of the target's");
+  c->add_option("--timeout", a.compile.timeout, "seconds, then the compiler and its children are stopped")
+      ->check(CLI::Range(0.1, 1e7))
+      ->default_str("600");
+  c->add_option("--memory-limit", a.compile.memory_mb, "address space of the compiler in MiB");
+  c->add_option("--cache", a.compile.cache, "folder of known results (default: OUT/.npuport/cache)");
+  c->add_flag("--no-cache", a.compile.no_cache, "compile again whatever is known");
+  add_vendor_ops(c);
+  c->footer(
+      "Exit code 0 = accepted, 1 = refused, crashed, timed out, no output or misplaced, 3 = the tool is not "
+      "here.\nExamples:\n"
+      "  npuport --tool ncc-tflite=/sdk/host/bin/ncc-tflite compile model.tflite --target mt8371 -o out/\n  npuport "
+      "compile "
+      "model.tflite --target mt8371 --dry-run\n  npuport compile model_int8.tflite --target ethos-u55-128 -o out/\n  "
+      "npuport "
+      "compile model.tflite --target mt8371 --compiler-arg=--fc-to-conv --bundle take-away/");
+  c->callback([&] { action = [&] { return compile_model(a.app, a.compile); }; });
+}
+
 void add_doctor(CLI::App& root, Arguments& a, std::function<CommandResult()>& action) {
   CLI::App* c = root.add_subcommand("doctor", "which compilers and runtimes this machine has");
   c->footer("Examples:\n  npuport doctor\n  npuport --tool ncc-tflite=/sdk/host/bin/ncc-tflite doctor");
@@ -197,6 +247,12 @@ void add_port(CLI::App& root, Arguments& a, std::function<CommandResult()>& acti
   c->add_flag("--float16", a.port.float16, "store weights as float16");
   c->add_flag("--init", a.port.init, "write a port.toml into the output folder and stop");
   c->add_flag("--force", a.port.force, "do every step again");
+  c->add_option("--bundle", a.port.bundle,
+                "new folder with the written models, hashes and a script, to compile elsewhere");
+  c->add_option("--compile-timeout", a.port.compile_timeout, "seconds for one run of the compiler")
+      ->check(CLI::Range(0.1, 1e7))
+      ->default_str("600");
+  add_vendor_ops(c);
   c->footer(
       "Examples:\n  npuport port model.pt --target mt8371 --samples s.npz -o out/\n  npuport port "
       "demo/whisper-nano/port.toml -o out/\n  npuport port encoder=enc.pt decoder=dec.pt --samples "
@@ -299,6 +355,7 @@ int run_cli(int argc, char** argv) {
   add_run(root, a, action);
   add_port(root, a, action);
   add_upscale(root, a, action);
+  add_compile(root, a, action);
   add_targets(root, a, action);
   add_doctor(root, a, action);
   // `trace` hands its arguments to the helper unread.

@@ -116,7 +116,8 @@ CommandResult port(const App& app, const PortArgs& args) {
   NPU_ASSIGN(run.target, load_target(run.project.target));
   run.options = {args.strict,       args.allow_approximate,
                  args.assume_int32, args.float16,
-                 args.force,        args.io_layout.empty() ? run.target.nhwc_io : args.io_layout == "nhwc"};
+                 args.force,        args.io_layout.empty() ? run.target.nhwc_io : args.io_layout == "nhwc",
+                 args.bundle,       args.compile_timeout};
   run.out = args.output;
   NPU_ASSIGN(OutputFolder folder, OutputFolder::open(args.output));
   if (args.force) NPU_TRY(folder.drop_from(1));

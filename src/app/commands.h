@@ -56,6 +56,18 @@ CommandResult targets(const App& app, const TargetsArgs& args);
 
 CommandResult doctor(const App& app);
 
+struct CompileArgs {
+  std::string file, target, output;  // output: folder
+  std::string driver, profile, bundle, cache;
+  std::vector<std::string> extra;     // --compiler-arg, each split into words
+  std::vector<std::string> drop;      // default arguments not to give
+  std::vector<std::string> settings;  // KEY=VALUE for the driver
+  double timeout = 600;               // seconds
+  uint64_t memory_mb = 0;             // address space of the compiler, 0 = no limit
+  bool dry_run = false, no_cache = false;
+};
+CommandResult compile_model(const App& app, const CompileArgs& args);
+
 struct TraceArgs {
   std::vector<std::string> helper_args;  // passed on to the Python helper
 };
@@ -70,8 +82,10 @@ struct PortArgs {
   std::string gate;
   std::string io_layout;  // empty = the target's default
   bool strict = false, allow_approximate = false, assume_int32 = false, float16 = false;
-  bool init = false;   // write port.toml only
-  bool force = false;  // ignore what earlier runs left
+  bool init = false;             // write port.toml only
+  bool force = false;            // ignore what earlier runs left
+  std::string bundle;            // folder for the compiler's inputs and commands, to be run elsewhere
+  double compile_timeout = 600;  // seconds for one run of the compiler
 };
 CommandResult port(const App& app, const PortArgs& args);
 

@@ -8,6 +8,7 @@
 #include "base/atomic_file.h"
 #include "base/diag_codes.h"
 #include "base/hash.h"
+#include "drivers/tool_run.h"
 
 namespace npuport::app {
 namespace {
@@ -87,8 +88,12 @@ std::string write_key(const PortContext& c) {
 }
 
 std::string compile_key(const PortContext& c) {
-  const std::string& tool = c.run.target.compiler.driver;
-  return rewrite_key(c) + (tool.empty() ? "" : "+" + tool_path(c.run.app, tool));
+  // Where the target's driver takes its program from, and that program's contents: a new compiler may judge otherwise.
+  const Driver* driver = find_driver(c.run.target.compiler.driver);
+  if (!driver) return rewrite_key(c);
+  const std::string tool = tool_path(c.run.app, driver_tool(*driver, c.run.target));
+  return rewrite_key(c) + "+" + tool + "+" + (tool.empty() ? "" : tool_digest(tool)) +
+         (c.run.options.bundle.empty() ? "" : "+bundle " + c.run.options.bundle);
 }
 
 bool nothing_to_do(PortContext& c, std::vector<PortStep>& steps) {

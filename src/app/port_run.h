@@ -67,6 +67,8 @@ inline Gate general_gate(const ProjectPart& p) { return p.gate.kind == GateKind:
 struct PortOptions {
   bool strict = false, allow_approximate = false, assume_int32 = false, float16 = false, force = false;
   bool nhwc = true;
+  std::string bundle;            // folder to pack the compiler's inputs and commands into; empty = none
+  double compile_timeout = 600;  // seconds for one run of the compiler
 };
 
 struct PortRun {

@@ -1,4 +1,4 @@
-// Steps 5, 7 and 8 of `port`: the files.
+// Steps 5 and 8 of `port`: the files.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -60,24 +60,6 @@ Status write_part(PortContext& c, PartRun& p, PortStep& s) {
   return prove_written(c, p, c.run.path(p.file_name), s);
 }
 
-// The exact compiler command; `tool` is its path or bare name.
-std::vector<std::string> compile_command(const Target& t, const std::string& tool, const std::string& input,
-                                         const std::string& output) {
-  std::vector<std::string> argv{tool, input};
-  const auto id = [&](const char* key) { return t.identity.contains(key) ? t.identity.at(key) : std::string(); };
-  argv.push_back("--arch=" + id("arch"));
-  argv.push_back("--l1-size-kb=" + id("l1_kb"));
-  argv.push_back("--num-mdla=" + id("mdla"));
-  argv.insert(argv.end(), t.compiler.options.begin(), t.compiler.options.end());
-  argv.insert(argv.end(), {"-o", output});
-  return argv;
-}
-
-std::string compiled_name(const PortRun& run, const PartRun& p) {
-  const std::string soc = run.target.identity.contains("soc") ? run.target.identity.at("soc") : run.target.name;
-  return fmt::format("models/{}_{}_{}_{}.dla", p.spec->name, run.project.name, p.shape_tag, safe_file_name(soc));
-}
-
 Status save(PortContext& c, PortStep& s, const std::string& relative, const Tensor& t) {
   NPU_TRY(write_npy(c.run.path(relative), t));
   NPU_ASSIGN(const Tensor back, read_npy(c.run.path(relative)));
@@ -130,43 +112,6 @@ Result<PortStep> step_write(PortContext& c) {
       s.reason = p.part + " " + p.sample + " (" + p.what + "): " + p.result.reason;
     }
   NPU_TRY(write_metadata(c, s));
-  NPU_TRY(remember(c, key, s));
-  return s;
-}
-
-Result<PortStep> step_compile(PortContext& c) {
-  PortStep s;
-  s.number = 7;
-  s.id = "compile";
-  s.title = "compile";
-  s.verdict = Verdict::skip;
-  if (c.run.target.compiler.driver.empty()) {
-    s.reason = "the target has no compiler";
-    NPU_TRY(remember(c, compile_key(c), s));
-    return s;
-  }
-  const std::string& tool = c.run.target.compiler.driver;
-  const std::string path = tool_path(c.run.app, tool);
-  const std::string key = compile_key(c);
-  s.reason = path.empty() ? "DLA not built: " + tool + " not found" : "DLA not built: run scripts/compile.sh";
-  std::string script =
-      "#!/bin/sh\n# The vendor commands of this port. Set NCC_TFLITE to the compiler of your SDK "
-      "(host/bin/ncc-tflite).\nset -eu\ncd \"$(dirname \"$0\")/..\"\n";
-  for (const PartRun& p : c.run.parts) {
-    const std::vector<std::string> argv =
-        compile_command(c.run.target, path.empty() ? tool : path, p.file_name, compiled_name(c.run, p));
-    const std::string line = shell_quote(argv);
-    s.details["commands"].push_back(line);
-    std::vector<std::string> rest(argv.begin() + 1, argv.end());
-    script += "\"${NCC_TFLITE:-" + tool + "}\" " + shell_quote(rest) + "\n";
-    c.run.app.log(0, "   would run: " + line);
-  }
-  NPU_TRY(make_folders(c.run.path("scripts")));
-  NPU_TRY(write_file(c.run.path("scripts/compile.sh"), script));
-  std::error_code ec;
-  fs::permissions(c.run.path("scripts/compile.sh"),
-                  fs::perms::owner_exec | fs::perms::group_exec | fs::perms::others_exec, fs::perm_options::add, ec);
-  s.files.push_back("scripts/compile.sh");
   NPU_TRY(remember(c, key, s));
   return s;
 }

@@ -60,6 +60,10 @@ Result<std::string> cache_key(const Driver& d, const ToolFacts& tool, const Targ
   for (const auto& argv : commands)
     for (const std::string& word : argv) add(hash, word);
   for (const auto& [key, value] : d.environment(tool)) add(hash, key + "=" + value);
+  if (d.files) {
+    NPU_ASSIGN(const auto files, d.files(target, neutral));
+    for (const auto& [file, text] : files) add(hash, file + "=" + text);
+  }
   for (const auto& [key, value] : r.options) add(hash, key + "=" + value);
   for (const LogPattern& p : target.compiler.log) add(hash, p.kind + p.pattern);
   return hash.hex();
@@ -132,7 +136,8 @@ std::string_view name(Cure c) {
 }
 
 std::span<const Driver> drivers() {
-  static const std::array list = {ncc_tflite_driver, generic_driver};
+  static const std::array list = {ncc_tflite_driver, mtk_converter_driver, atc_driver,    amct_onnx_driver,
+                                  vela_driver,       rknn_driver,          generic_driver};
   return list;
 }
 
@@ -140,6 +145,24 @@ const Driver* find_driver(std::string_view name) {
   for (const Driver& d : drivers())
     if (d.name == name) return &d;
   return nullptr;
+}
+
+Result<const Driver*> driver_for(const Target& target, std::string_view format) {
+  if (target.compiler.driver.empty())
+    return Diag(diag::usage, "target " + target.name + " has no compiler",
+                "name a target that has one: `npuport targets`");
+  const Driver* own = find_driver(target.compiler.driver);
+  if (!own)
+    return Diag(diag::usage, "target " + target.name + " names the driver '" + target.compiler.driver +
+                                 "', which npuport does not have")
+        .in_file(target.file);
+  if (own->input.empty() || own->input == format) return own;
+  if (own->name == "ncc-tflite")
+    if (const Driver* converter = find_driver("mtk_converter"); converter && converter->input == format)
+      return converter;
+  return Diag(diag::usage, fmt::format("{} compiles {} files, not {}", own->name, own->input, format),
+              "convert it first: `npuport convert MODEL -o model." + std::string(own->input) + " --target " +
+                  target.name + "`");
 }
 
 std::string driver_tool(const Driver& d, const Target& target) {
@@ -165,6 +188,10 @@ Result<CompileOutcome> compile(const Driver& d, const ToolFacts& tool, const Tar
   if (!cache.empty()) {
     NPU_ASSIGN(key, cache_key(d, tool, target, r, model_hash));
     if (std::optional<CompileOutcome> known = from_cache(cache + "/" + key, r)) return std::move(*known);
+  }
+  if (d.files) {
+    NPU_ASSIGN(const auto files, d.files(target, r));
+    for (const auto& [file, text] : files) NPU_TRY(write_file(r.work_folder + "/" + file, text));
   }
   NPU_ASSIGN(CompileOutcome o, d.run(tool, target, r));
   o.env = d.environment(tool);

@@ -116,11 +116,18 @@ struct Driver {
   Result<CompileOutcome> (*run)(const ToolFacts& tool, const Target& target, const CompileRequest& request);
   std::span<const FlagProfile> (*profiles)();
   std::span<const FlagNote> (*notes)();
+  // Files the commands need in the work folder (a generated script): name → contents. Null: none.
+  Result<std::map<std::string, std::string>> (*files)(const Target& target, const CompileRequest& request) = nullptr;
+  // Where the tool itself puts the artefact, when that is not `output`; `run` moves it. Null: it takes a name.
+  std::string (*produces)(const CompileRequest& request) = nullptr;
 };
 
 std::span<const Driver> drivers();
 // Null when there is no driver of that name.
 const Driver* find_driver(std::string_view name);
+// The driver for a file of that format: the target's own when it reads the format, else another of the target's vendor
+// that does (mtk_converter for TorchScript on MediaTek targets). usage when there is none.
+Result<const Driver*> driver_for(const Target& target, std::string_view format);
 // Name of the tool a driver needs for a target.
 std::string driver_tool(const Driver& d, const Target& target);
 // Suffix of what it makes.

@@ -341,7 +341,7 @@ int run_cli(int argc, char** argv) {
   root.add_option("--threads", a.app.threads, "threads of the executor (default: all cores)")
       ->check(CLI::Range(0, 1024));
   root.add_option("-j,--jobs", a.app.jobs, "parallel processes")->check(CLI::Range(1, 1024));
-  root.add_option("--tool", a.tool_options, "NAME=PATH of an external tool (python, litert-python, ncc-tflite)");
+  root.add_option("--tool", a.tool_options, "NAME=PATH of an external tool (`npuport doctor` lists them)");
   root.require_subcommand(1);
   root.fallthrough();
   root.footer(

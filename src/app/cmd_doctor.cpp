@@ -6,13 +6,14 @@
 #include "app/commands.h"
 #include "base/subprocess.h"
 #include "base/text.h"
+#include "drivers/driver.h"
 
 namespace npuport::app {
 namespace {
 
 using namespace std::chrono_literals;
 
-// An external program npuport can use, and how to ask for its version.
+// An external program npuport can use, and how to ask for its version; the compilers' drivers know that themselves.
 struct Tool {
   const char* name;
   const char* purpose;
@@ -30,7 +31,6 @@ const std::vector<Tool>& tools() {
        "runs written .tflite files by LiteRT",
        {"-c", "import ai_edge_litert, importlib.metadata as m; print('ai-edge-litert', m.version('ai-edge-litert'))"},
        "the LiteRT check of step 5"},
-      {"ncc-tflite", "MediaTek compiler, .tflite to .dla", {"--version"}, "step 7 for mt8371, mt6899, mt6991"},
   };
   return list;
 }
@@ -38,6 +38,22 @@ const std::vector<Tool>& tools() {
 struct Finding {
   std::string state, version;
 };
+
+// What is off without a compiler: step 7 for the targets that need it.
+std::string targets_of(const Driver& d) {
+  std::vector<std::string> names;
+  for (const std::string& t : builtin_targets())
+    if (const Result<Target> target = load_target(t); target && target->compiler.driver == d.name) names.push_back(t);
+  return names.empty() ? "`compile --driver " + std::string(d.name) + "`"
+                       : "step 7 of port and `compile` for " + join(names, ", ");
+}
+
+Finding probe(const Driver& d, const std::string& path) {
+  if (path.empty()) return {"not configured", ""};
+  const Result<ToolFacts> facts = d.probe(path);
+  if (!facts) return {"not usable: " + facts.error().message, ""};
+  return {"ok", facts->version.empty() ? "version unknown" : facts->version};
+}
 
 Finding probe(const Tool& tool, const std::string& path) {
   if (path.empty()) return {"not configured", ""};
@@ -60,22 +76,29 @@ CommandResult doctor(const App& app) {
   o.json["cores"] = std::thread::hardware_concurrency();
   o.json["tools"] = Json::array();
   o.text = fmt::format("npuport {}, {} cores\n", version(), std::thread::hardware_concurrency());
-  for (const Tool& tool : tools()) {
-    const std::string path = tool_path(app, tool.name);
-    const Finding f = probe(tool, path);
-    const std::string variable = tool_variable(tool.name);
-    o.json["tools"].push_back(Json{{"name", tool.name},
-                                   {"purpose", tool.purpose},
+  const auto add = [&](const std::string& name, const std::string& purpose, const std::string& without,
+                       const std::string& path, const Finding& f) {
+    const std::string variable = tool_variable(name);
+    o.json["tools"].push_back(Json{{"name", name},
+                                   {"purpose", purpose},
                                    {"path", path},
                                    {"state", f.state},
                                    {"version", f.version},
                                    {"variable", variable},
-                                   {"without_it", tool.without}});
-    o.text +=
-        fmt::format("{:<14} {:<16} {}\n", tool.name, f.state, f.version.empty() ? path : f.version + " at " + path);
+                                   {"without_it", without}});
+    o.text += fmt::format("{:<14} {:<16} {}\n", name, f.state, f.version.empty() ? path : f.version + " at " + path);
     if (f.state != "ok")
-      o.text += fmt::format("    {}; off without it: {}\n    set --tool {}=PATH or {}=PATH\n", tool.purpose,
-                            tool.without, tool.name, variable);
+      o.text += fmt::format("    {}; off without it: {}\n    set --tool {}=PATH or {}=PATH\n", purpose, without, name,
+                            variable);
+  };
+  for (const Tool& tool : tools()) {
+    const std::string path = tool_path(app, tool.name);
+    add(tool.name, tool.purpose, tool.without, path, probe(tool, path));
+  }
+  for (const Driver& d : drivers()) {
+    if (d.tool.empty()) continue;
+    const std::string path = tool_path(app, std::string(d.tool));
+    add(std::string(d.tool), std::string(d.doc), targets_of(d), path, probe(d, path));
   }
   return o;
 }

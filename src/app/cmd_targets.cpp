@@ -3,6 +3,8 @@
 #include <nlohmann/json.hpp>
 
 #include "app/commands.h"
+#include "base/text.h"
+#include "drivers/driver.h"
 #include "target/target.h"
 
 namespace npuport::app {
@@ -28,6 +30,12 @@ Json target_json(const Target& t) {
                               {"source", r.evidence.source},
                               {"confidence", std::string(name(r.evidence.confidence))}});
   j["compiler"] = Json{{"driver", t.compiler.driver}, {"options", t.compiler.options}};
+  if (const Driver* d = find_driver(t.compiler.driver)) {
+    for (const FlagProfile& p : d->profiles())
+      j["compiler"]["profiles"].push_back(
+          Json{{"name", std::string(p.name)}, {"flags", p.flags}, {"why", std::string(p.why)}});
+    for (const FlagNote& n : d->notes()) j["compiler"]["flags"][std::string(n.flag)] = std::string(n.why);
+  }
   return j;
 }
 
@@ -50,6 +58,11 @@ std::string details(const Target& t) {
   if (!refused.empty()) out += "  refused:  " + refused + "\n";
   out += t.unlisted_is_ok ? "  any other operator: accepted\n"
                           : "  any other operator: not on the list, needs a rewrite\n";
+  if (const Driver* d = find_driver(t.compiler.driver)) {
+    out += fmt::format("  compiler {}, arguments: {}\n", d->name, join(t.compiler.options, " "));
+    for (const FlagProfile& p : d->profiles())
+      out += fmt::format("  --profile {:<12} {}: {}\n", p.name, p.why, join(p.flags, " "));
+  }
   for (const Rule& r : t.rules)
     out += fmt::format("  rule {} ({}): {}\n      {}  [{}; {}]\n", r.id, r.op, r.why, r.require.text(),
                        r.evidence.source, name(r.evidence.confidence));

@@ -104,11 +104,10 @@ Result<std::string> compile_script(const Compiler& c, const Target& target, cons
                                    const std::string& up, bool checked) {
   const std::string variable = script_variable(c.tool);
   std::string out = fmt::format(
-      "#!/bin/sh\n# The vendor commands of this port. Set {0} to the path of {1}.\nset -u\ncd \"$(dirname "
-      "\"$0\")/{2}\" || "
-      "exit 3\ntool=${{{0}:-{1}}}\ncommand -v \"$tool\" >/dev/null || {{ echo \"error: $tool is not there: set {0}\" "
-      ">&2; exit "
-      "3; }}\n",
+      "#!/bin/sh\n# The vendor commands of this port. Set {0} to the path of {1}.\nset -u\ntool=${{{0}:-{1}}}\n"
+      "case \"$tool\" in */*) tool=$(cd \"$(dirname \"$tool\")\" && pwd)/$(basename \"$tool\");; esac\n"
+      "cd \"$(dirname \"$0\")/{2}\" || exit 3\n"
+      "command -v \"$tool\" >/dev/null || {{ echo \"error: $tool is not there: set {0}\" >&2; exit 3; }}\n",
       variable, fs::path(c.tool).filename().string(), up);
   if (checked)
     out += "sha256sum -c SHA256SUMS >/dev/null || { echo 'error: the files were damaged on the way' >&2; exit 2; }\n";
@@ -116,19 +115,27 @@ Result<std::string> compile_script(const Compiler& c, const Target& target, cons
     out +=
         "case \"$tool\" in */bin/*) LD_LIBRARY_PATH=${tool%/bin/*}/lib; export LD_LIBRARY_PATH;; esac  # its own "
         "libraries\n";
+  if (c.driver->name == "ncc-tflite")
+    out +=
+        "dla=-o; case \"$(\"$tool\" --help 2>&1)\" in *--dla-file*) dla=--dla-file;; esac  # there -o is something "
+        "else\n";
   out += "failed=0\n";
   for (const CompileJob& j : jobs) {
     CompileRequest r = j.request;
     r.model = j.model;
     r.output = j.output;
     r.work_folder = ".";
-    ToolFacts tool{"TOOL", "", "", {}};  // another machine's tool: nothing is known of it
+    r.look_into = j.request.model;
+    // Another machine's tool: nothing is known of it.
+    const ToolFacts tool{"TOOL", "", "", {{"dla-flag", "DLA_FLAG"}}};
     NPU_ASSIGN(const auto commands, c.driver->commands(tool, target, r));
     const std::string log = shell_quote({j.output + ".log"});
     out += "rm -f " + shell_quote({"./" + j.output}) + " " + log + "\n";
     for (const auto& argv : commands) {
-      const std::vector<std::string> rest(argv.begin() + 1, argv.end());
-      out += "\"$tool\" " + shell_quote(rest) + " >>" + log + " 2>&1 || failed=1\n";
+      out += "\"$tool\"";
+      for (size_t i = 1; i < argv.size(); ++i)
+        out += argv[i] == "DLA_FLAG" ? " \"$dla\"" : " " + shell_quote({argv[i]});
+      out += " >>" + log + " 2>&1 || failed=1\n";
     }
     if (c.driver->produces)
       out += "mv " + shell_quote({"./" + c.driver->produces(r), "./" + j.output}) + " || failed=1\n";
@@ -152,6 +159,7 @@ Result<std::vector<std::string>> write_bundle(const std::string& folder, const C
       r.model = j.model;
       r.output = j.output;
       r.work_folder = ".";
+      r.look_into = j.request.model;
       NPU_ASSIGN(const auto made, c.driver->files(target, r));
       for (const auto& [name, text] : made) files.push_back({"", name, text});
     }

@@ -38,7 +38,10 @@ CompileRequest request_of(const PortContext& c) {
 
 std::vector<CompileJob> jobs_of(const PortContext& c, const Driver& d) {
   std::vector<CompileJob> jobs;
-  for (const PartRun& p : c.run.parts) jobs.push_back({p.file_name, compiled_name(c.run, p, d), request_of(c)});
+  for (const PartRun& p : c.run.parts) {
+    jobs.push_back({p.file_name, compiled_name(c.run, p, d), request_of(c)});
+    jobs.back().request.model = c.run.path(p.file_name);
+  }
   return jobs;
 }
 
@@ -83,6 +86,7 @@ Status write_script(PortContext& c, const Compiler& compiler, PortStep& s) {
     r.model = j.model;
     r.output = j.output;
     r.work_folder = ".";
+    r.look_into = j.request.model;
     NPU_ASSIGN(const auto files, compiler.driver->files(c.run.target, r));
     for (const auto& [name, text] : files) {
       NPU_TRY(write_file(c.run.path(name), text));
@@ -134,6 +138,7 @@ Status skip(PortContext& c, const Compiler& compiler, PortStep& s) {
     r.model = job.model;
     r.output = job.output;
     r.work_folder = ".";
+    r.look_into = job.request.model;
     NPU_ASSIGN(const auto commands, compile_commands(compiler, c.run.target, r));
     for (const auto& argv : commands) {
       const std::string line = shell_quote(argv);

@@ -100,6 +100,40 @@ std::string files(const Json& r) {
   return out + fmt::format("<tr><th>total</th><th>{}</th><th>{}</th></tr></table></div>", format_bytes(total), total);
 }
 
+// Step 7: what the compiler was told and why, and how large its files are.
+std::string compiled(const Json& r) {
+  for (const Json& s : r["steps"]) {
+    if (text_of(s, "id") != "compile" || !s.contains("details") || !s["details"].contains("sizes")) continue;
+    const Json& d = s["details"];
+    std::string out =
+        "<h2>Compiled files</h2><div "
+        "class=\"scroll\"><table><tr><th>part</th><th>TFLite</th><th>compiled</th><th>share</th></tr>";
+    for (const Json& z : d["sizes"])
+      out += fmt::format(
+          "<tr><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}{}</td><td class=\"n\">{:.1f} %</td></tr>",
+          text_of(z, "part"), format_bytes(z["bytes"].get<uint64_t>()), z["estimate"].get<bool>() ? "about " : "",
+          format_bytes(z["compiled_bytes"].get<uint64_t>()), z["percent"].get<double>());
+    out += "</table></div>";
+    for (const Json& z : d["sizes"])
+      if (z["estimate"].get<bool>()) {
+        out += "<p class=\"dim\">Compiled sizes are an " + text_of(z, "note") + ".</p>";
+        break;
+      }
+    if (r["header"].contains("identity")) {
+      out += "<p>Hardware:";
+      for (const auto& [key, value] : r["header"]["identity"].items())
+        out += " " + html_escape(key) + " " + html_escape(value.get<std::string>()) + ";";
+      out.back() = '.';
+      out += "</p>";
+    }
+    if (d.contains("flags") && d["flags"].is_array())
+      for (const Json& f : d["flags"])
+        out += "<p><code>" + text_of(f, "flag") + "</code> " + text_of(f, "why") + "</p>";
+    return out;
+  }
+  return "";
+}
+
 std::string problems(const Json& r) {
   std::string out = "<h2>4. Problems and solutions</h2>";
   if (r["problems"].empty()) return out + "<p>None.</p>";
@@ -172,7 +206,7 @@ std::string report_html(const Json& r) {
       "content=\"width=device-width,initial-scale=1\">";
   out += "<title>" + text_of(r["header"], "model") + " for " + text_of(r["header"], "target_title") +
          "</title><style>" + kStyle + "</style></head><body><main>";
-  out += header(r) + steps(r) + task(r) + comparisons(r) + files(r) + problems(r) + changes(r);
+  out += header(r) + steps(r) + task(r) + comparisons(r) + files(r) + compiled(r) + problems(r) + changes(r);
   out += "<h2>6. Debug outputs</h2><p>Inputs and outputs of every part as <code>.npy</code>: <code>" +
          text_of(r, "debug") + "</code>; PyTorch's: <code>test/outputs/baseline</code>.</p>";
   out += "<h2>Ready for the next step</h2>";

@@ -87,9 +87,9 @@ Names names_of(const CompileRequest& r) {
 // "x:1,3,224,224;n:1" as atc wants it, when the file tells; static models compile without it.
 std::string input_shape(const Target& t, const CompileRequest& r) {
   if (std::string given = setting(t, r, "input_shape"); !given.empty()) return given;
-  const Result<const Frontend*> frontend = frontend_for(r.model);
+  const Result<const Frontend*> frontend = frontend_for(r.readable_model());
   if (!frontend) return {};
-  const Result<FileFacts> facts = (*frontend)->inspect(r.model);
+  const Result<FileFacts> facts = (*frontend)->inspect(r.readable_model());
   if (!facts) return {};
   std::string out;
   for (const InputSpec& i : facts->inputs) {

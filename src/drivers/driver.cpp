@@ -52,6 +52,7 @@ Result<std::string> cache_key(const Driver& d, const ToolFacts& tool, const Targ
   add(hash, tool.digest);
   add(hash, model_hash);
   CompileRequest neutral = r;  // where the files lie does not matter
+  neutral.look_into = r.readable_model();
   neutral.model = "MODEL";
   neutral.output = "OUTPUT" + driver_suffix(d, target);
   neutral.work_folder = "WORK";

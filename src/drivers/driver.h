@@ -56,17 +56,19 @@ struct ToolFacts {
 };
 
 struct CompileRequest {
-  std::string model;                           // the file to compile
-  std::string output;                          // the artefact to make
-  std::string log;                             // file that receives the complete log
-  std::string work_folder;                     // scratch folder of this run; compilers leave files where they stand
-  std::vector<std::string> extra;              // the user's own arguments, already split
-  std::vector<std::string> drop;               // default arguments not to give
-  std::string profile;                         // named set of flags of the driver; empty = its default
+  std::string model;               // the file to compile
+  std::string look_into;           // the file to read shapes from where `model` is only a name (scripts); empty = model
+  std::string output;              // the artefact to make
+  std::string log;                 // file that receives the complete log
+  std::string work_folder;         // scratch folder of this run; compilers leave files where they stand
+  std::vector<std::string> extra;  // the user's own arguments, already split
+  std::vector<std::string> drop;   // default arguments not to give
+  std::string profile;             // named set of flags of the driver; empty = its default
   std::map<std::string, std::string> options;  // driver-specific settings: {"precision_mode": "allow_mix_precision"}
   std::chrono::milliseconds timeout{std::chrono::minutes(10)};
   uint64_t memory_limit = 0;  // bytes of address space of the child, 0 = none
   const std::atomic<bool>* cancel = nullptr;
+  const std::string& readable_model() const { return look_into.empty() ? model : look_into; }
   // The log on disk keeps its first and its last bytes; what is between them is replaced by a note.
   uint64_t log_head = uint64_t{256} << 20, log_tail = uint64_t{16} << 20;
 };

@@ -138,9 +138,9 @@ std::string python_literal(const std::string& v) {
 std::string shapes_of(const Target& t, const CompileRequest& r) {
   if (const auto it = r.options.find("input_shapes"); it != r.options.end()) return it->second;
   if (const auto it = t.compiler.settings.find("input_shapes"); it != t.compiler.settings.end()) return it->second;
-  const Result<const Frontend*> frontend = frontend_for(r.model);
+  const Result<const Frontend*> frontend = frontend_for(r.readable_model());
   if (!frontend) return {};
-  const Result<FileFacts> facts = (*frontend)->inspect(r.model);
+  const Result<FileFacts> facts = (*frontend)->inspect(r.readable_model());
   if (!facts) return {};
   std::string out;
   for (const InputSpec& i : facts->inputs) {

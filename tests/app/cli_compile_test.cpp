@@ -1,0 +1,199 @@
+// `compile`, step 7 of `port`, bundles and `doctor`, with the stand-in of ncc-tflite in the compiler's place.
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "app/cli_support.h"
+#include "ir/builder.h"
+#include "writers/tflite_writer.h"
+
+namespace npuport::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+using Env = std::map<std::string, std::string>;
+
+class CliCompile : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    Graph g;
+    g.name = "chain";
+    Builder b(g);
+    ValueId y = g.add_input("x", {DType::f32, {1, 4, 4, 8}, nullptr});
+    for (const char* op : {"relu", "exp", "tanh"}) y = b.op(op, {y});
+    g.set_outputs({y});
+    model_ = out_.path("it's a \"model\"; $(x).tflite");
+    ASSERT_TRUE(write_tflite(g, model_).ok());
+  }
+  Ran compile(std::vector<std::string> more, Env env = {}, const std::string& target = "mt8371") {
+    more.insert(more.begin(), {"--json", "compile", model_, "--target", target});
+    return npuport_run(more, std::move(env));
+  }
+  Env tool(Env more = {}) {
+    more["NPUPORT_NCC_TFLITE"] = NPUPORT_STANDIN_NCC;
+    return more;
+  }
+  TempFolder out_;
+  std::string model_;
+};
+
+TEST_F(CliCompile, WithoutTheToolItEndsWith3AndSaysHowToGoOn) {
+  const Ran r = compile({"-o", out_.path("o")}, {{"NPUPORT_NCC_TFLITE", ""}});
+  EXPECT_EQ(r.code, 3);
+  EXPECT_THAT(r.err, ::testing::AllOf(HasSubstr("NPUPORT_NCC_TFLITE"), HasSubstr("--bundle"), HasSubstr("--dry-run")));
+}
+
+TEST_F(CliCompile, AToolOnThePathIsNotTaken) {
+  const std::string bin = fs::path(NPUPORT_STANDIN_NCC).parent_path().string();
+  EXPECT_EQ(compile({"-o", out_.path("o")}, {{"NPUPORT_NCC_TFLITE", ""}, {"PATH", bin + ":/usr/bin:/bin"}}).code, 3);
+  const Ran doctor = npuport_run({"--json", "doctor"}, {{"NPUPORT_NCC_TFLITE", ""}, {"PATH", bin + ":/usr/bin:/bin"}});
+  for (const Json& t : document(doctor)["tools"])
+    if (t["name"] == "ncc-tflite") EXPECT_EQ(t["state"], "not configured");
+}
+
+TEST_F(CliCompile, DryRunPrintsTheCommandAndRunsNothing) {
+  const Ran r = compile({"--dry-run", "--compiler-arg", "--fc-to-conv '--gno=A B'"});
+  EXPECT_EQ(r.code, 0) << r.err;
+  const Json argv = document(r)["commands"][0];
+  EXPECT_EQ(argv[0], "ncc-tflite");
+  EXPECT_EQ(argv[1], model_);
+  EXPECT_THAT(argv.get<std::vector<std::string>>(),
+              ::testing::IsSupersetOf({"--arch=mdla5.3,edma3.6", "--fc-to-conv", "--gno=A B"}));
+  EXPECT_EQ(compile({"--dry-run", "--compiler-arg=--l1=256"}).code, 2)
+      << "flags the compiler does not have are refused";
+}
+
+TEST_F(CliCompile, VerdictsAndExitCodes) {
+  const Ran ok = compile({"-o", out_.path("o")}, tool());
+  EXPECT_EQ(ok.code, 0) << ok.err << ok.out;
+  EXPECT_EQ(document(ok)["verdict"], "accepted");
+  EXPECT_TRUE(fs::exists(document(ok)["artefact"].get<std::string>()));
+  EXPECT_EQ(document(compile({"-o", out_.path("o")}, tool()))["cached"], true);
+  const Ran refused = compile({"-o", out_.path("r")}, tool({{"STANDIN_WHITELIST", "RELU,TANH"}}));
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_EQ(document(refused)["verdict"], "refused");
+  EXPECT_EQ(document(refused)["findings"][0]["operator"], "EXP");
+  EXPECT_THAT(document(refused)["problems"][0]["next"].get<std::string>(), HasSubstr("npuport diagnose"));
+  const Ran hung = compile({"-o", out_.path("h"), "--timeout", "0.5"}, tool({{"STANDIN_MODE", "hang"}}));
+  EXPECT_EQ(hung.code, 1);
+  EXPECT_EQ(document(hung)["verdict"], "timed-out");
+}
+
+TEST_F(CliCompile, TwoRunsInOneFolder) {
+  Ran slow;
+  std::thread first([&] { slow = compile({"-o", out_.path("o")}, tool({{"STANDIN_DELAY_MS", "3000"}})); });
+  while (!fs::exists(out_.path("o/.npuport/compile"))) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  const Ran second = compile({"-o", out_.path("o")}, tool());
+  first.join();
+  EXPECT_EQ(second.code, 3);
+  EXPECT_THAT(second.err, HasSubstr("another npuport run"));
+  EXPECT_EQ(slow.code, 0);
+}
+
+TEST_F(CliCompile, ABundleCompilesElsewhere) {
+  const std::string bundle = out_.path("take away");
+  ASSERT_EQ(compile({"--bundle", bundle}).code, 0);
+  for (const char* f : {"compile.sh", "SHA256SUMS", "README.txt"}) EXPECT_TRUE(fs::exists(bundle + "/" + f)) << f;
+  EXPECT_EQ(compile({"--bundle", bundle}).code, 2) << "the folder is not empty";
+  const auto run = [&](Env env) {
+    ProcessOptions p;
+    p.argv = {"/bin/sh", bundle + "/compile.sh"};
+    p.env = std::move(env);
+    p.timeout = std::chrono::seconds(60);
+    return run_process(p).value();
+  };
+  EXPECT_EQ(run({{"NCC_TFLITE", "/nowhere/ncc-tflite"}}).exit_code, 3);
+  EXPECT_EQ(run({{"NCC_TFLITE", NPUPORT_STANDIN_NCC}, {"STANDIN_MODE", "no-file"}}).exit_code, 1);
+  const ProcessResult made = run({{"NCC_TFLITE", NPUPORT_STANDIN_NCC}});
+  EXPECT_EQ(made.exit_code, 0) << made.out << made.err;
+  const ProcessResult old = run({{"NCC_TFLITE", NPUPORT_STANDIN_NCC}, {"STANDIN_MODE", "old-help"}});
+  EXPECT_EQ(old.exit_code, 0) << "the script reads the help: " << old.out << old.err;
+  for (const auto& f : fs::directory_iterator(bundle))
+    if (f.path().extension() == ".tflite") put(f.path().string(), "changed");
+  EXPECT_EQ(run({{"NCC_TFLITE", NPUPORT_STANDIN_NCC}}).exit_code, 2) << "damaged on the way";
+}
+
+TEST_F(CliCompile, VendorOperatorsAreRefusedWithTheReason) {
+  const Ran r = compile({"--vendor-ops", "on"});
+  EXPECT_EQ(r.code, 2);
+  EXPECT_THAT(r.err, HasSubstr("not public"));
+  EXPECT_EQ(compile({"--vendor-ops", "off", "--dry-run"}).code, 0);
+}
+
+TEST_F(CliCompile, DoctorListsEveryToolWithPathAndVersion) {
+  const Json tools = document(npuport_run({"--json", "doctor"}, tool()))["tools"];
+  std::vector<std::string> names;
+  for (const Json& t : tools) {
+    names.push_back(t["name"]);
+    if (t["name"] == "ncc-tflite") {
+      EXPECT_EQ(t["path"], NPUPORT_STANDIN_NCC);
+      EXPECT_EQ(t["version"], "ncc-tflite 6.3.3 (stand-in)");
+      EXPECT_EQ(t["state"], "ok");
+    }
+  }
+  EXPECT_THAT(names, ::testing::IsSupersetOf({"python", "litert-python", "ncc-tflite", "mtk-python", "atc", "amct_onnx",
+                                              "vela", "rknn-python"}));
+}
+
+class CliPortCompile : public WithModels {
+ protected:
+  Ran port(const std::string& out, Env env, std::vector<std::string> more = {}) {
+    more.insert(more.begin(), {"--json", "port", made("net.pt"), "--target", "mt8371", "--samples", made("net.npz"),
+                               "-o", out, "--name", "net"});
+    env["NPUPORT_NCC_TFLITE"] = NPUPORT_STANDIN_NCC;
+    return npuport_run(more, std::move(env));
+  }
+  static Json step(const Ran& r) {
+    for (const Json& s : document(r)["steps"])
+      if (s["id"] == "compile") return s;
+    return {};
+  }
+};
+
+TEST_F(CliPortCompile, CompilesEveryPartAndReportsSizesAndFlags) {
+  const std::string out = out_.path("o");
+  const Ran r = port(out, {});
+  ASSERT_EQ(r.code, 0) << r.err;
+  const Json s = step(r);
+  EXPECT_EQ(s["verdict"], "PASS");
+  EXPECT_EQ(s["details"]["sizes"][0]["estimate"], false);
+  EXPECT_EQ(s["details"]["flags"].size(), 3U);
+  EXPECT_EQ(s["details"]["tool"]["version"], "ncc-tflite 6.3.3 (stand-in)");
+  size_t dla = 0;
+  for (const auto& [name, digest] : tree(out)) dla += name.starts_with("models/") && name.ends_with("_MT8371.dla");
+  EXPECT_EQ(dla, 1U);
+  EXPECT_EQ(step(port(out, {}))["reused"], true);
+  EXPECT_THAT(contents(out + "/report.html"), HasSubstr("TFLite"));
+}
+
+TEST_F(CliPortCompile, ARefusalFailsTheStepWithFindings) {
+  const std::string out = out_.path("o");
+  const Ran r = port(out, {{"STANDIN_WHITELIST", "RELU"}});
+  EXPECT_EQ(r.code, 1);
+  EXPECT_EQ(step(r)["verdict"], "FAIL");
+  const Json problems = document(r)["problems"];
+  ASSERT_GE(problems.size(), 2U);
+  EXPECT_THAT(problems[0]["next"].get<std::string>(), HasSubstr("npuport diagnose"));
+  EXPECT_TRUE(fs::exists(out + "/logs/net_compile.log")) << "the log stays";
+  bool tflite = false, dla = false;
+  for (const auto& [name, digest] : tree(out))
+    tflite |= name.ends_with(".tflite"), dla |= name.starts_with("models/") && name.ends_with(".dla");
+  EXPECT_TRUE(tflite) << "what is proven stays";
+  EXPECT_FALSE(dla);
+}
+
+TEST_F(CliPortCompile, WithoutTheToolSizesAreALabelledEstimate) {
+  const Ran r = npuport_run({"--json", "port", made("net.pt"), "--target", "mt8371", "--samples", made("net.npz"), "-o",
+                             out_.path("o"), "--bundle", out_.path("bundle")},
+                            {{"NPUPORT_NCC_TFLITE", ""}});
+  ASSERT_EQ(r.code, 0) << r.err;
+  EXPECT_EQ(step(r)["verdict"], "SKIP");
+  EXPECT_EQ(step(r)["details"]["sizes"][0]["estimate"], true);
+  EXPECT_THAT(step(r)["reason"].get<std::string>(), HasSubstr("DLA not built: ncc-tflite not found"));
+  EXPECT_TRUE(fs::exists(out_.path("bundle/compile.sh")));
+}
+
+}  // namespace
+}  // namespace npuport::testing

@@ -24,8 +24,20 @@ LANGUAGES = (
     "uz fo ht ps tk nn mt sa lb my bo tl mg as tt haw ln ha ba jw su yue").split()
 
 
-def decode_info(dims, language="en"):
-    """What the greedy loop needs, as written to whisper_decode.json. `dims`: OpenAI's ModelDimensions as a dict."""
+# OpenAI's defaults of transcribe(): when a result is decoded again warmer, when it counts as silence, what the next window
+# is told of the last.
+FALLBACK = {
+    "temperatures": [0.0, 0.2, 0.4, 0.6, 0.8, 1.0],
+    "compression_ratio_threshold": 2.4,
+    "logprob_threshold": -1.0,
+    "no_speech_threshold": 0.6,
+    "condition_on_previous_text": True,
+    "max_initial_timestamp": 1.0,
+}
+
+
+def decode_info(dims, language="en", timestamps=False):
+    """What the decoding loop needs, as written to whisper_decode.json. `dims`: OpenAI's ModelDimensions as a dict."""
     n_vocab = dims["n_vocab"]
     multilingual = n_vocab >= 51865
     languages = n_vocab - 51765 - int(multilingual)  # 99, or 100 from large-v3 on
@@ -38,6 +50,8 @@ def decode_info(dims, language="en"):
     return {
         "version": 1,
         "kind": "whisper_greedy",
+        **FALLBACK,
+        "timestamps": bool(timestamps),
         "language": language,
         "initial_tokens": initial,
         "eot": eot,

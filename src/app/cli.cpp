@@ -46,6 +46,7 @@ struct Arguments {
   PortArgs port;
   UpscaleArgs upscale;
   int overlap = -1;
+  TranscribeArgs transcribe;
 };
 
 void add_inspect(CLI::App& root, Arguments& a, std::function<CommandResult()>& action) {
@@ -260,6 +261,42 @@ void add_port(CLI::App& root, Arguments& a, std::function<CommandResult()>& acti
   c->callback([&] { action = [&] { return port(a.app, a.port); }; });
 }
 
+void add_transcribe(CLI::App& root, Arguments& a, std::function<CommandResult()>& action) {
+  CLI::App* c = root.add_subcommand("transcribe", "speech to text with a ported Whisper model");
+  TranscribeArgs& t = a.transcribe;
+  c->add_option("AUDIO", t.audio, "sound files: WAV, FLAC, OGG, MP3, any rate and channel count")->required();
+  c->add_option("--model", t.model, "output folder of `port`, or its *_metadata.json")->required();
+  c->add_option("--backend", t.backend, "host, litert, neuron or ascend; default: by the file");
+  c->add_option("--language", t.language, "code or English name; auto = detect; default: the model's metadata");
+  c->add_option("--task", t.task, "transcribe, or translate to English")
+      ->check(CLI::IsMember({"transcribe", "translate"}))
+      ->default_str("transcribe");
+  c->add_option("--decoder", t.decoder, "full: all positions at every step; kv: one, from cached keys and values")
+      ->check(CLI::IsMember({"auto", "full", "kv"}))
+      ->default_str("auto");
+  c->add_option("--format", t.format, "text, json, srt or vtt")
+      ->check(CLI::IsMember({"text", "json", "srt", "vtt"}))
+      ->default_str("text");
+  c->add_option("-o,--output", t.output, "folder for one file per sound, instead of stdout");
+  c->add_option("--timestamps", t.timestamps, "on or off; default: the model's metadata")
+      ->check(CLI::IsMember({"on", "off"}));
+  c->add_option("--temperature", t.temperatures, "0 = greedy; several are tried in turn; default: the metadata's");
+  c->add_option("--vocab", t.vocabulary, "tiktoken rank file, for a port that carries none");
+  c->add_option("--baseline", t.baseline,
+                "transcripts to compare with: .json as this command or `trace` writes it, .tsv, or a folder of "
+                "baseline_NAME.json; exit code 1 unless all texts are equal");
+  c->add_option("--debug-outputs", t.debug_outputs,
+                "folder for preprocessed_mel.npy, encoder_output.npy and decoder_logits.npy of the first window");
+  c->add_option("--benchmark", t.benchmark, "repeat N times and print latencies, real-time factor and peak memory")
+      ->check(CLI::Range(1, 10000));
+  c->footer(
+      "Sounds longer than 30 s go in windows of 30 s. `--json` prints one array with an object per file.\nExamples:\n"
+      "  npuport transcribe demo/whisper-nano/clip001.wav --model out/whisper-nano\n"
+      "  npuport transcribe talk.mp3 --model out/whisper --timestamps on --format srt -o subtitles/\n"
+      "  npuport --json transcribe *.wav --model out/whisper-nano --baseline out/whisper-nano/baseline");
+  c->callback([&] { action = [&] { return transcribe(a.app, a.transcribe); }; });
+}
+
 Status set_tools(Arguments& a) {
   for (const std::string& t : a.tool_options) {
     const size_t eq = t.find('=');
@@ -356,6 +393,7 @@ int run_cli(int argc, char** argv) {
   add_port(root, a, action);
   add_upscale(root, a, action);
   add_compile(root, a, action);
+  add_transcribe(root, a, action);
   add_targets(root, a, action);
   add_doctor(root, a, action);
   // `trace` hands its arguments to the helper unread.

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/atomic_file.h"
+#include "base/diag_codes.h"
 #include "base/hash.h"
 #include "base/text.h"
 #include "ir/npy.h"
@@ -22,6 +23,16 @@ std::string leaf(const std::string& module) {
   return dot == std::string::npos ? module : module.substr(dot + 1);
 }
 
+// The file of a part before `p` that holds the same table (two decoders of one model share their embedding).
+std::string same_table(const PortContext& c, const PartRun& p, const HostStep& step) {
+  for (const PartRun& other : c.run.parts) {
+    if (&other == &p) break;
+    for (const HostStep& o : other.contract.host_steps)
+      if (o.table && o.sha256 == step.sha256) return o.file;
+  }
+  return {};
+}
+
 Status write_table(PortContext& c, PartRun& p, HostStep& step, PortStep& s) {
   std::string stem = safe_file_name(leaf(step.module).empty() ? step.outputs.front() : leaf(step.module));
   if (std::find(s.files.begin(), s.files.end(), "models/" + stem + ".npy") != s.files.end())
@@ -30,6 +41,12 @@ Status write_table(PortContext& c, PartRun& p, HostStep& step, PortStep& s) {
   const std::string relative = "models/" + step.file;
   NPU_TRY(write_npy(c.run.path(relative), *step.table));
   NPU_ASSIGN(step.sha256, sha256_file(c.run.path(relative)));
+  if (const std::string same = same_table(c, p, step); !same.empty()) {
+    std::error_code ec;
+    fs::remove(c.run.path(relative), ec);
+    step.file = same;
+    return {};
+  }
   s.files.push_back(relative);
   const std::string info_name = stem == "token_embedding" ? "embedding_info.json" : stem + "_info.json";
   const Json info{{"version", 1},
@@ -101,6 +118,22 @@ Result<Json> part_json(PortContext& c, PartRun& p, const PortStep& s) {
   return j;
 }
 
+// The vocabulary that the decoding rules name, a file beside them, goes beside the metadata.
+Status carry_vocabulary(PortContext& c, Json& task, PortStep& s) {
+  const Json& decode = task["decode"];
+  if (!decode.is_object() || !decode.contains("vocab") || !decode["vocab"].is_string()) return {};
+  const std::string name = decode["vocab"].get<std::string>();
+  if (name != safe_file_name(name))
+    return Diag(diag::corrupt, "'vocab' must be a file name of A-Z a-z 0-9 . _ -").in_file(c.run.project.task.decode);
+  NPU_ASSIGN(const std::string text,
+             read_file((fs::path(c.run.project.task.decode).parent_path() / name).string(), uint64_t{64} << 20));
+  const std::string relative = "models/" + name;
+  NPU_TRY(write_file(c.run.path(relative), text));
+  s.files.push_back(relative);
+  task["vocab"] = Json{{"file", name}, {"sha256", sha256_hex(std::string_view(text))}};
+  return {};
+}
+
 }  // namespace
 
 Status write_host_files(PortContext& c, PartRun& p, PortStep& s) {
@@ -137,6 +170,7 @@ Status write_metadata(PortContext& c, PortStep& s) {
     if (!run.project.task.decode.empty()) {
       NPU_ASSIGN(const std::string text, read_file(run.project.task.decode, uint64_t{16} << 20));
       NPU_ASSIGN(j["task"]["decode"], parse_json(text, run.project.task.decode));
+      NPU_TRY(carry_vocabulary(c, j["task"], s));
     }
   }
   const std::string relative = "models/" + run.project.name + "_metadata.json";

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -28,6 +29,15 @@ Verdict parse_verdict(const std::string& text) {
   for (const Verdict v : {Verdict::pass, Verdict::skip, Verdict::unverified})
     if (text == name(v)) return v;
   return Verdict::fail;
+}
+
+// The file that decoding rules name as their vocabulary; a path that does not exist when they name none.
+std::string vocabulary_beside(const std::string& decode) {
+  const Result<std::string> text = read_file(decode, uint64_t{16} << 20);
+  if (!text) return {};
+  const Result<Json> j = parse_json(*text, decode);
+  if (!j || !j->is_object() || !j->contains("vocab") || !(*j)["vocab"].is_string()) return {};
+  return (std::filesystem::path(decode).parent_path() / (*j)["vocab"].get<std::string>()).string();
 }
 
 }  // namespace
@@ -72,7 +82,7 @@ std::string task_key(const PortContext& c) {
   StepKey key;
   const ProjectTask& t = c.run.project.task;
   key.add(rewrite_key(c)).add(t.kind).add(gate_text(t.gate));
-  if (!t.decode.empty()) key.add_file(t.decode);
+  if (!t.decode.empty()) key.add_file(t.decode).add_file(vocabulary_beside(t.decode));
   for (const double v : t.mean) key.add(fmt::format("mean {}", v));
   for (const double v : t.scale) key.add(fmt::format("scale {}", v));
   for (const ProjectLink& l : c.run.project.links)

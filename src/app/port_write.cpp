@@ -74,8 +74,8 @@ Status save(PortContext& c, PortStep& s, const std::string& relative, const Tens
 
 // Names a Whisper engineer looks for; other projects get part and port names.
 std::string debug_name(const PortRun& run, const PartRun& p, bool input, size_t index) {
-  if (run.project.task.kind == "asr" && run.project.links.size() == 1 && index == 0) {
-    const ProjectLink& l = run.project.links.front();
+  if (run.project.task.kind == "asr" && !run.project.links.empty() && index == 0) {
+    const ProjectLink& l = run.project.links.front();  // encoder to decoder
     if (p.spec->name == l.from_part) return input ? "preprocessed_mel" : "encoder_output";
     if (p.spec->name == l.to_part && !input) return "decoder_logits";
   }

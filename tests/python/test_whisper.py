@@ -1,13 +1,16 @@
+import importlib.util
 import json
 import os
 import struct
+import subprocess
+import sys
 import unittest
 import wave
 import zlib
 
 import numpy as np
 import torch
-from npuport_torch import image, samples, storage, template, trace, whisper_audio, whisper_decode
+from npuport_torch import image, samples, storage, template, trace, whisper_audio, whisper_decode, whisper_vocab
 from npuport_torch.errors import HelperError
 from support import ROOT, SHARED, TempCase, helper
 from torch import nn
@@ -107,6 +110,32 @@ class Decode(unittest.TestCase):
         self.assertEqual(len(a), 4)
 
 
+class Vocabulary(TempCase):
+    def test_a_given_rank_file(self):
+        self.assertEqual(len(whisper_vocab.read_ranks(os.path.join(DEMO, "vocab.txt"))), 50257)
+        self.assertEqual(whisper_vocab.write(51865, self.top, os.path.join(DEMO, "vocab.txt")), "vocab.txt")
+        with open(os.path.join(DEMO, "vocab.txt"), "rb") as a, open(self.path("vocab.txt"), "rb") as b:
+            self.assertEqual(a.read(), b.read())
+        with open(os.path.join(DEMO, "vocab.txt"), encoding="ascii") as f:
+            self.assertIn("MIT License", f.read(400))
+        with self.assertRaises(HelperError):
+            whisper_vocab.write(51864, self.top, os.path.join(DEMO, "vocab.txt"))
+
+    def test_bad_rank_files(self):
+        for text in ("YQ== 0\nYg== 2\n", "YQ==\n", "?? 0\n", "YQ== x\n"):
+            with open(self.path("v"), "w", encoding="ascii") as f:
+                f.write(text)
+            with self.assertRaises(HelperError):
+                whisper_vocab.read_ranks(self.path("v"))
+
+    def test_the_oracle_file_is_what_the_package_says(self):
+        if importlib.util.find_spec("whisper") is None or importlib.util.find_spec("tiktoken") is None:
+            self.skipTest("the packages openai-whisper and tiktoken are not installed")
+        script = os.path.join(ROOT, "tests", "pipelines", "make_whisper_oracle.py")
+        r = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True)
+        self.assertEqual((r.returncode, r.stdout.strip()), (0, "equal"), r.stderr)
+
+
 class Network(TempCase):
     def test_key_names_are_openais(self):
         keys = set(whisper().Whisper(DIMS).state_dict())
@@ -149,7 +178,7 @@ class Network(TempCase):
         torch.save({"dims": DIMS, "model_state_dict": {k: v.half() for k, v in net.state_dict().items()}}, self.path("w.pt"))
         code, out, log = helper("trace", self.path("w.pt"), "--template", "whisper", "--half-storage", "-o", self.path("out"), "--count", 1)
         self.assertEqual(code, 0, log)
-        self.assertEqual([(p["name"], p["outputs"][0]["shape"]) for p in out["parts"]], [("encoder", [1, 50, 32]), ("decoder", [1, 24, 51865])])
+        self.assertEqual([(p["name"], p["outputs"][0]["shape"]) for p in out["parts"]], [("encoder", [1, 50, 32]), ("decoder", [1, 24, 51865]), ("cross_kv", [1, 50, 32]), ("decoder_kv", [1, 1, 51865])])
         # The table is stored once, as float16.
         self.assertLess(out["parts"][1]["bytes"], 51865 * 32 * 2 * 1.1 + 300000)
         with open(self.path("out/whisper_decode.json"), encoding="utf-8") as f:
@@ -157,6 +186,35 @@ class Network(TempCase):
         s = np.load(self.path("out/samples/decoder/000.npz"))
         self.assertEqual(s["in.0"].dtype, np.int64)
         self.assertEqual(s["out.0.shape"].tolist(), [1, 24, 51865])
+
+    def test_cached_decoder_equals_the_full_one(self):
+        torch.manual_seed(4)
+        net = whisper().build_from({}, {"dims": {**DIMS, "n_text_ctx": 16}}).eval()
+        nn.init.normal_(net.decoder.positional_embedding)
+        tokens, audio = torch.randint(0, 51865, (1, 16)), torch.randn(1, 50, 32)
+        module = {p.name: p.module for p in whisper().parts(net)}
+        with torch.no_grad():
+            want = net.decoder(tokens, audio)
+            cross = module["cross_kv"](audio)
+            caches = [[torch.zeros(1, 16, 32), torch.zeros(1, 16, 32), *cross[2 * n:2 * n + 2]] for n in range(2)]
+            for position in range(16):
+                mask = torch.full((1, 1, 1, 17), whisper().MASKED)
+                mask[..., :position], mask[..., 16] = 0, 0
+                flat = [t for layer in caches for t in layer]
+                logits, *new = module["decoder_kv"](tokens[:, position:position + 1], torch.tensor([[position]]), mask, *flat)
+                self.assertLess(float((logits[0, 0] - want[0, position]).abs().max()), 1e-4)
+                for n in range(2):
+                    for c in range(2):
+                        caches[n][c][:, position] = new[2 * n + c][:, 0]
+
+    def test_options_of_the_template(self):
+        t = whisper()
+        net = t.build_from({}, {"dims": DIMS, "kv": "false", "timestamps": "true", "language": "zh"})
+        self.assertEqual([p.name for p in t.parts(net)], ["encoder", "decoder"])
+        info = t._decode_info(net)
+        self.assertEqual((info["timestamps"], info["language"], info["initial_tokens"][1]), (True, "zh", 50260))
+        with self.assertRaises(HelperError):
+            t._decode_info(t.build_from({}, {"dims": DIMS, "language": "xx"}))
 
     def test_no_dims(self):
         torch.save({"model_state_dict": whisper().Whisper(DIMS).state_dict()}, self.path("w.pt"))
@@ -285,7 +343,7 @@ class Demo(TempCase):
             self.assertEqual(np.load(os.path.join(DEMO, "clips", name + ".npz"))["ids"].tolist(), ids, name)
 
     def test_no_paths_of_the_machine_inside(self):
-        for project, part in (("whisper-nano", "encoder"), ("whisper-nano", "decoder"), ("edsr-nano", "edsr")):
+        for project, part in (("whisper-nano", "encoder"), ("whisper-nano", "decoder"), ("whisper-nano", "decoder_kv"), ("edsr-nano", "edsr")):
             with open(os.path.join(ROOT, "demo", project, part + ".pt"), "rb") as f:
                 data = f.read()
             self.assertNotIn(os.path.join(ROOT, "python").encode(), data)

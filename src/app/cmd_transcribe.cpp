@@ -1,0 +1,284 @@
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <thread>
+
+#include "app/commands.h"
+#include "app/transcribe_baseline.h"
+#include "base/atomic_file.h"
+#include "base/diag_codes.h"
+#include "base/npy.h"
+#include "base/text.h"
+#include "pipelines/whisper/format.h"
+#include "pipelines/whisper/network.h"
+#include "runtime/npuport_runtime_host.h"
+
+namespace npuport::app {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+double millis_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+
+// Keeps what goes in and out of the network in the first window: the debug outputs of a port's engineer.
+class Recorder : public whisper::Network {
+ public:
+  explicit Recorder(whisper::PartNetwork& network) : network_(network) {}
+
+  Status set_audio(std::span<const float> mel) override {
+    NPU_TRY(network_.set_audio(mel));
+    if (windows_++ > 0) return {};
+    mel_.assign(mel.begin(), mel.end());
+    features_.assign(network_.features().begin(), network_.features().end());
+    return {};
+  }
+  Result<std::span<const float>> logits(std::span<const int32_t> tokens, size_t row) override {
+    NPU_ASSIGN(const std::span<const float> out, network_.logits(tokens, row));
+    if (windows_ == 1 && row + 1 == tokens.size() && !closed_) {
+      if (tokens.size() <= last_) {
+        closed_ = true;  // a second pass over the window, warmer
+      } else {
+        last_ = tokens.size();
+        rows_.insert(rows_.end(), out.begin(), out.end());
+        ++count_;
+      }
+    }
+    return out;
+  }
+
+  // preprocessed_mel [1, n_mels, 3000], encoder_output [1, 1500, width], decoder_logits [1, steps, vocabulary].
+  Status write(const std::string& folder, const whisper::Rules& rules) const {
+    NPU_TRY(make_folders(folder));
+    NPU_TRY(save(folder + "/preprocessed_mel.npy", mel_, {1, rules.n_mels, -1}));
+    NPU_TRY(save(folder + "/encoder_output.npy", features_, {1, rules.n_audio_ctx, -1}));
+    return save(folder + "/decoder_logits.npy", rows_, {1, count_, -1});
+  }
+
+ private:
+  static Status save(const std::string& path, const std::vector<float>& values, Shape shape) {
+    if (values.empty()) return Diag(diag::bad_input_data, "the sound is too short for any window: no debug outputs");
+    shape[2] = static_cast<int64_t>(values.size()) / (shape[0] * shape[1]);
+    return write_npy(path, Tensor::of<float>(shape, std::span<const float>(values)));
+  }
+  whisper::PartNetwork& network_;
+  std::vector<float> mel_, features_, rows_;
+  size_t last_ = 0;
+  int64_t count_ = 0;
+  int windows_ = 0;
+  bool closed_ = false;
+};
+
+struct Speech {
+  whisper::Model model;
+  whisper::Vocabulary vocabulary;
+  std::unique_ptr<whisper::PartNetwork> network;
+  double open_ms = 0;
+};
+
+Status apply_options(const TranscribeArgs& args, whisper::Rules& rules) {
+  if (args.language == "auto") {
+    rules.language.clear();
+  } else if (!args.language.empty()) {
+    NPU_ASSIGN(rules.language, whisper::parse_language(args.language, rules));
+  }
+  if (args.task == "translate" && !rules.special.multilingual)
+    return Diag(diag::usage, "this model knows English only: there is nothing to translate");
+  rules.task = args.task;
+  if (!args.timestamps.empty()) {
+    rules.timestamps = args.timestamps == "on";
+    rules.padding = rules.timestamps ? whisper::Padding::zero : whisper::Padding::silence;
+  }
+  for (const double t : args.temperatures)
+    if (!(t >= 0 && t <= 100)) return Diag(diag::usage, "--temperature must be from 0 to 100");
+  if (!args.temperatures.empty()) rules.temperatures = args.temperatures;
+  return {};
+}
+
+Result<Speech> open_speech(const App& app, const TranscribeArgs& args) {
+  const auto start = Clock::now();
+  npuport_runtime_host_register();
+  rt::Options options;
+  if (app.threads > 0) options.push_back({"threads", std::to_string(app.threads)});
+  NPU_ASSIGN(whisper::Model model, whisper::open_port(args.model, args.backend, options, args.vocabulary));
+  NPU_TRY(apply_options(args, model.rules));
+  NPU_ASSIGN(whisper::Vocabulary vocabulary, whisper::Vocabulary::read(model.vocabulary, model.rules.special));
+  const whisper::Loop loop = args.decoder == "full" ? whisper::Loop::full
+                             : args.decoder == "kv" ? whisper::Loop::kv
+                                                    : whisper::Loop::automatic;
+  NPU_ASSIGN(std::unique_ptr<whisper::PartNetwork> network, whisper::PartNetwork::open(model, loop));
+  return Speech{std::move(model), std::move(vocabulary), std::move(network), millis_since(start)};
+}
+
+struct Timing {
+  std::vector<double> total, mel, encoder, decoder;  // milliseconds
+};
+
+double percentile(std::vector<double> v, double share) {
+  if (v.empty()) return 0;
+  std::sort(v.begin(), v.end());
+  const auto rank = static_cast<size_t>(std::ceil(share * static_cast<double>(v.size())));
+  return v[std::clamp<size_t>(rank, 1, v.size()) - 1];
+}
+
+Json timing_json(const Timing& t, const Speech& s, double seconds) {
+  const auto row = [](const std::vector<double>& v) {
+    return Json{
+        {"count", v.size()}, {"p50", percentile(v, 0.5)}, {"p90", percentile(v, 0.9)}, {"p99", percentile(v, 0.99)}};
+  };
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return Json{{"open_ms", s.open_ms},
+              {"total_ms", row(t.total)},
+              {"mel_ms", row(t.mel)},
+              {"encoder_ms", row(t.encoder)},
+              {"decoder_step_ms", row(t.decoder)},
+              {"real_time_factor", seconds > 0 ? percentile(t.total, 0.5) / 1000 / seconds : 0},
+              {"peak_memory_bytes", static_cast<int64_t>(usage.ru_maxrss) * 1024}};
+}
+
+std::string timing_text(const Json& j) {
+  std::string out = fmt::format("  model opened in {:.1f} ms\n", j["open_ms"].get<double>());
+  for (const char* what : {"total_ms", "mel_ms", "encoder_ms", "decoder_step_ms"})
+    out += fmt::format("  {:16} p50 {:.1f}  p90 {:.1f}  p99 {:.1f}  of {}\n", what, j[what]["p50"].get<double>(),
+                       j[what]["p90"].get<double>(), j[what]["p99"].get<double>(), j[what]["count"].get<size_t>());
+  return out + fmt::format("  real-time factor {:.4f}, peak memory {}\n", j["real_time_factor"].get<double>(),
+                           format_bytes(j["peak_memory_bytes"].get<uint64_t>()));
+}
+
+// One sound, `repeat` times; the JSON object of the result.
+Result<Json> transcribe_file(const App& app, const TranscribeArgs& args, Speech& s, const std::string& file,
+                             whisper::Transcript& transcript) {
+  Progress progress("transcribing", app.quiet);
+  Timing timing;
+  const int threads =
+      app.threads > 0 ? app.threads : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  s.network->clear_times();
+  for (int i = 0; i < std::max(1, args.benchmark); ++i) {
+    const auto start = Clock::now();
+    NPU_ASSIGN(whisper::MelWindows mel, whisper::MelWindows::open([&] { return whisper::open_sound(file); },
+                                                                  static_cast<size_t>(s.model.rules.n_mels), threads));
+    timing.mel.push_back(millis_since(start));
+    Recorder recorder(*s.network);
+    whisper::Network& network = args.debug_outputs.empty() ? static_cast<whisper::Network&>(*s.network) : recorder;
+    auto result = whisper::transcribe(network, mel, s.model.rules, s.vocabulary,
+                                      [&](double share) { progress.update(share, file); });
+    if (!result) return std::move(result.error().in_file(file));
+    transcript = std::move(*result);
+    timing.total.push_back(millis_since(start));
+    if (i == 0 && !args.debug_outputs.empty()) {
+      const std::string folder = args.audio.size() == 1
+                                     ? args.debug_outputs
+                                     : args.debug_outputs + "/" + safe_file_name(fs::path(file).stem().string());
+      NPU_TRY(recorder.write(folder, s.model.rules));
+    }
+  }
+  timing.encoder = s.network->times().encoder_ms;
+  timing.decoder = s.network->times().decoder_ms;
+  Json j{{"file", file}};
+  j.update(whisper::to_json(transcript));
+  j["real_time_factor"] = transcript.seconds > 0 ? percentile(timing.total, 0.5) / 1000 / transcript.seconds : 0;
+  j["backend"] = s.network->backend();
+  j["decoder"] = s.network->loop() == whisper::Loop::kv ? "kv" : "full";
+  if (args.benchmark > 0) j["benchmark"] = timing_json(timing, s, transcript.seconds);
+  return j;
+}
+
+std::string in_format(const TranscribeArgs& args, const whisper::Transcript& t, const Json& j) {
+  if (args.format == "srt") return whisper::to_srt(t);
+  if (args.format == "vtt") return whisper::to_vtt(t);
+  if (args.format == "json") return dump_json(j);
+  return t.text + "\n";
+}
+
+Status check_arguments(const TranscribeArgs& args) {
+  if (args.output.empty()) {
+    if (args.audio.size() > 1 && (args.format == "srt" || args.format == "vtt"))
+      return Diag(diag::usage, "several sounds give several subtitle files", "name a folder for them with -o");
+    return {};
+  }
+  std::set<std::string> names;
+  for (const std::string& file : args.audio)
+    if (!names.insert(fs::path(file).stem().string()).second)
+      return Diag(diag::usage, "two sounds are named '" + fs::path(file).stem().string() +
+                                   "': one result would replace "
+                                   "the other");
+  return make_folders(args.output);
+}
+
+Status write_result(const TranscribeArgs& args, const std::string& text, const Json& j) {
+  const std::string stem = safe_file_name(fs::path(j["file"].get<std::string>()).stem().string());
+  const std::string extension = args.format == "text" ? "txt" : args.format;
+  NPU_TRY(write_file(args.output + "/" + stem + "." + extension, text));
+  if (args.baseline.empty()) return {};
+  return write_file(args.output + "/port_" + stem + ".json", dump_json(j));
+}
+
+// What goes to stdout for people.
+void say(const TranscribeArgs& args, const std::string& text, const Json& j, Outcome& out) {
+  if (args.output.empty() && args.format != "json") {
+    if (args.audio.size() > 1) out.text += escape_terminal(j["file"].get<std::string>()) + ": ";
+    out.text += text;
+  }
+  if (j.contains("benchmark") && args.format != "json") out.text += timing_text(j["benchmark"]);
+}
+
+}  // namespace
+
+CommandResult transcribe(const App& app, const TranscribeArgs& args) {
+  NPU_TRY(check_arguments(args));
+  std::map<std::string, BaselineText> baseline;
+  if (!args.baseline.empty()) {
+    NPU_ASSIGN(baseline, read_baseline_texts(args.baseline));
+  }
+  NPU_ASSIGN(Speech speech, open_speech(app, args));
+  Outcome out;
+  out.json = Json::array();
+  size_t compared = 0, equal = 0;
+  std::optional<Diag> only;
+  for (const std::string& file : args.audio) {
+    whisper::Transcript transcript;
+    Result<Json> result = transcribe_file(app, args, speech, file, transcript);
+    if (!result) {
+      // The other sounds are transcribed all the same; the exit code tells the worst.
+      only = result.error();
+      if (args.audio.size() > 1) app.warn(result.error());
+      out.exit_code = std::max(out.exit_code, result.error().code ? result.error().code->exit_code : 4);
+      out.json.push_back(Json{{"file", file}, {"error", diag_json(result.error())}});
+      continue;
+    }
+    if (const auto b = baseline.find(fs::path(file).stem().string()); b != baseline.end()) {
+      (*result)["baseline"] = compare_with_baseline(b->second, transcript.text, transcript.tokens);
+      ++compared;
+      if ((*result)["baseline"]["verdict"] == "PASS") ++equal;
+    }
+    const std::string text = in_format(args, transcript, *result);
+    if (!args.output.empty()) NPU_TRY(write_result(args, text, *result));
+    say(args, text, *result, out);
+    out.json.push_back(std::move(*result));
+  }
+  if (args.audio.size() == 1 && only) return *only;
+  if (args.format == "json" && args.output.empty()) out.text = dump_json(out.json);
+  if (!args.baseline.empty()) {
+    out.text += match_table(out.json) + fmt::format("{} of {} texts equal the baseline\n", equal, args.audio.size());
+    if (!args.output.empty())
+      NPU_TRY(write_file(args.output + "/port_summary.json", dump_json(Json{{"version", 1},
+                                                                            {"model", speech.model.name},
+                                                                            {"sounds", args.audio.size()},
+                                                                            {"compared", compared},
+                                                                            {"equal", equal},
+                                                                            {"results", out.json}})));
+    if (equal < args.audio.size()) out.exit_code = std::max(out.exit_code, 1);
+  }
+  return out;
+}
+
+}  // namespace npuport::app

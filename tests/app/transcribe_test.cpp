@@ -1,0 +1,191 @@
+// `npuport transcribe` from outside: sound in, PyTorch's text out, by both loops; bad input.
+#include "app/cli_support.h"
+#include "app/match_text.h"
+#include "support/whisper_files.h"
+
+namespace npuport::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Texts PyTorch gave for the bundled model's clips (the third column of transcripts.tsv).
+const std::map<std::string, std::string>& texts() {
+  static const std::map<std::string, std::string> all = [] {
+    std::map<std::string, std::string> out;
+    for (const auto& e : fs::directory_iterator(demo("whisper-nano/baseline"))) {
+      const Json j = Json::parse(contents(e.path().string()));
+      out[j["file"].get<std::string>()] = j["text"].get<std::string>();
+    }
+    return out;
+  }();
+  return all;
+}
+
+// The demo ported once, without samples: the proofs have tests of their own.
+const std::string& ported() {
+  static TempFolder folder;
+  static const std::string out = [] {
+    std::string toml = contents(demo("whisper-nano/port.toml")), plain;
+    std::istringstream lines(toml);
+    for (std::string line; std::getline(lines, line);) {
+      if (line.starts_with("samples")) line = "samples = []";
+      plain += line + "\n";
+    }
+    fs::copy(demo("whisper-nano"), folder.path("demo"), fs::copy_options::recursive);
+    put(folder.path("demo/port.toml"), plain);
+    const Ran r = npuport_run({"port", folder.path("demo/port.toml"), "-o", folder.path("out")});
+    EXPECT_EQ(r.code, 0) << r.err;
+    return folder.path("out");
+  }();
+  return out;
+}
+
+std::vector<std::string> clips() {
+  std::vector<std::string> out{demo("whisper-nano/clip001.wav"), demo("whisper-nano/clip003.wav")};
+  const char* shared = std::getenv("NPUPORT_SHARED");
+  const std::string folder =
+      (shared && *shared ? std::string(shared) : std::string(NPUPORT_SOURCE_DIR) + "/../shared") +
+      "/models/whisper-nano/";
+  for (int i = 1; i <= 8; ++i) {
+    const std::string name = "clip00" + std::to_string(i) + ".wav";
+    if (i != 1 && i != 3 && fs::exists(folder + name)) out.push_back(folder + name);
+  }
+  return out;
+}
+
+Ran transcribe(std::vector<std::string> args, const std::string& model = ported()) {
+  args.insert(args.begin(), "transcribe");
+  args.insert(args.end(), {"--model", model});
+  return npuport_run(args);
+}
+
+TEST(Transcribe, EveryClipGivesPyTorchsTextAndTokens) {
+  std::vector<std::string> args = clips();
+  args.insert(args.end(), {"--json", "--baseline", demo("whisper-nano/baseline")});
+  const Ran r = transcribe(args);
+  EXPECT_EQ(r.code, 0) << r.out << r.err;
+  const Json j = document(r);
+  ASSERT_EQ(j.size(), clips().size());
+  for (const Json& f : j) {
+    EXPECT_EQ(f["text"].get<std::string>(), texts().at(fs::path(f["file"].get<std::string>()).filename().string()));
+    EXPECT_EQ(f["baseline"]["verdict"], "PASS");
+    EXPECT_TRUE(f["baseline"]["tokens_equal"].get<bool>());
+    EXPECT_EQ(f["language"], "en");
+    EXPECT_EQ(f["decoder"], "kv");
+    EXPECT_GT(f["seconds"].get<double>(), 0.5);
+    EXPECT_GT(f["real_time_factor"].get<double>(), 0.0);
+    ASSERT_EQ(f["segments"].size(), 1u);
+    EXPECT_EQ(f["segments"][0]["tokens"], f["tokens"]);
+  }
+}
+
+TEST(Transcribe, BothLoopsGiveTheSame) {
+  const Ran kv = transcribe({clips()[1], "--json", "--decoder", "kv"});
+  const Ran full = transcribe({clips()[1], "--json", "--decoder", "full"});
+  ASSERT_EQ(kv.code + full.code, 0) << kv.err << full.err;
+  const Json a = document(kv)[0], b = document(full)[0];
+  EXPECT_EQ(a["tokens"], b["tokens"]);
+  EXPECT_NEAR(a["segments"][0]["avg_logprob"].get<double>(), b["segments"][0]["avg_logprob"].get<double>(), 1e-3);
+  EXPECT_NEAR(a["segments"][0]["no_speech_prob"].get<double>(), b["segments"][0]["no_speech_prob"].get<double>(), 1e-4);
+  EXPECT_EQ(b["decoder"], "full");
+}
+
+TEST(Transcribe, FormatsFilesAndDebugOutputs) {
+  TempFolder t;
+  const std::string text = texts().at("clip001.wav");
+  EXPECT_EQ(transcribe({clips()[0]}).out, text + "\n");
+  const Ran srt = transcribe({clips()[0], "--format", "srt"});
+  EXPECT_EQ(srt.out.substr(0, 17), "1\n00:00:00,000 --");
+  EXPECT_NE(srt.out.find(text), std::string::npos);
+  EXPECT_EQ(transcribe({clips()[0], "--format", "vtt"}).out.substr(0, 8), "WEBVTT\n\n");
+  const Ran r = transcribe({clips()[0], clips()[1], "-o", t.path("r"), "--baseline", demo("whisper-nano/baseline"),
+                            "--debug-outputs", t.path("d"), "--benchmark", "2"});
+  EXPECT_EQ(r.code, 0) << r.err;
+  EXPECT_EQ(contents(t.path("r/clip001.txt")), text + "\n");
+  EXPECT_EQ(Json::parse(contents(t.path("r/port_summary.json")))["equal"], 2);
+  EXPECT_EQ(Json::parse(contents(t.path("r/port_clip003.json")))["text"].get<std::string>(), texts().at("clip003.wav"));
+  EXPECT_NE(r.out.find("100.00%"), std::string::npos) << r.out;
+  EXPECT_NE(r.out.find("real-time factor"), std::string::npos);
+  const Ran shapes = npuport_run({"inspect", t.path("d/clip001/preprocessed_mel.npy"),
+                                  t.path("d/clip001/encoder_output.npy"), t.path("d/clip001/decoder_logits.npy")});
+  EXPECT_EQ(shapes.code, 0) << shapes.err;
+  for (const char* shape : {"80", "3000", "1500", "128", "51865"})
+    EXPECT_NE(shapes.out.find(shape), std::string::npos) << shapes.out;
+}
+
+TEST(Transcribe, ADifferentBaselineFails) {
+  TempFolder t;
+  put(t.path("b.json"), R"([{"file": "clip003.wav", "text": "open the garage gate"}])");
+  const Ran r = transcribe({clips()[1], "--baseline", t.path("b.json")});
+  EXPECT_EQ(r.code, 1) << r.out;
+  EXPECT_NE(r.out.find("FAIL"), std::string::npos);
+  put(t.path("b.json"), R"([{"file": "other.wav", "text": "x"}])");
+  EXPECT_EQ(transcribe({clips()[1], "--baseline", t.path("b.json")}).code, 1) << "an uncompared text is no success";
+  put(t.path("b.json"), "[]");
+  EXPECT_EQ(transcribe({clips()[1], "--baseline", t.path("b.json")}).code, 2);
+}
+
+TEST(Transcribe, BadSoundsEndWithOneMessageAndHarmNoOthers) {
+  TempFolder t;
+  put(t.path("text.wav"), "no sound");
+  const Ran one = transcribe({t.path("text.wav")});
+  EXPECT_EQ(one.code, 2);
+  EXPECT_NE(one.err.find("text.wav"), std::string::npos);
+  EXPECT_EQ(one.err.find("error[", one.err.find("error[") + 1), std::string::npos) << one.err;
+  const Ran both = transcribe({t.path("text.wav"), clips()[0], "--json"});
+  EXPECT_EQ(both.code, 2);
+  const Json j = document(both);
+  EXPECT_TRUE(j[0].contains("error"));
+  EXPECT_EQ(j[1]["text"].get<std::string>(), texts().at("clip001.wav"));
+}
+
+TEST(Transcribe, BadArgumentsAndModels) {
+  TempFolder t;
+  const std::string clip = clips()[0];
+  EXPECT_EQ(transcribe({clip, "--language", "klingon"}).code, 2);
+  EXPECT_EQ(transcribe({clip, "--backend", "gpu"}).code, 2);
+  EXPECT_EQ(transcribe({clip, "--temperature", "-1"}).code, 2);
+  EXPECT_EQ(transcribe({clip, clip, "--format", "srt"}).code, 2);
+  EXPECT_EQ(transcribe({clip, clip, "-o", t.path("o")}).code, 2) << "one result would replace the other";
+  EXPECT_EQ(transcribe({clip}, t.path("nowhere")).code, 2);
+  EXPECT_EQ(transcribe({clip, "--vocab", t.path("none")}).code, 2);
+  const std::string models = t.path("models");
+  fs::copy(ported() + "/models", models, fs::copy_options::recursive);
+  const std::string metadata = models + "/whisper_nano_metadata.json";
+  Json m = Json::parse(contents(metadata));
+  const auto with = [&](const std::function<void(Json&)>& change) {
+    Json changed = m;
+    change(changed);
+    put(metadata, changed.dump());
+    return transcribe({clip, "--decoder", "kv"}, metadata);
+  };
+  EXPECT_EQ(with([](Json&) {}).code, 0);
+  const Ran picture = with([](Json& j) { j["task"] = Json{{"kind", "sr"}}; });
+  EXPECT_EQ(picture.code, 2);
+  EXPECT_NE(picture.err.find("recognises no speech"), std::string::npos) << picture.err;
+  const Ran missing = with([](Json& j) { j["parts"].erase(3); });
+  EXPECT_EQ(missing.code, 2);
+  EXPECT_NE(missing.err.find("decoder_kv"), std::string::npos) << missing.err;
+  EXPECT_EQ(with([](Json& j) { j["task"]["decode"]["dims"]["n_text_layer"] = 3; }).code, 2);
+  EXPECT_EQ(with([](Json& j) { j["task"]["decode"]["temperatures"] = Json::array(); }).code, 2);
+  EXPECT_EQ(with([](Json& j) { j["task"]["decode"]["version"] = 99; }).code, 2);
+  EXPECT_EQ(with([](Json& j) { j["task"].erase("vocab"); }).code, 2);
+  put(models + "/vocab.txt", contents(models + "/vocab.txt").substr(0, 5000));
+  EXPECT_EQ(with([](Json&) {}).code, 2);
+}
+
+TEST(MatchText, PercentAndDifference) {
+  using app::match_text;
+  EXPECT_EQ(match_text("same", "same").percent, 100);
+  EXPECT_EQ(match_text("", "").diff, "");
+  EXPECT_EQ(match_text("abcd", "abxd").edits, 1u);
+  EXPECT_EQ(match_text("abcd", "abxd").percent, 75);
+  EXPECT_EQ(match_text("abcd", "abxd").diff, "ab[-c-]{+x+}d");
+  EXPECT_EQ(match_text("語音", "語言").percent, 50);
+  EXPECT_EQ(match_text("abc", "").percent, 0);
+  EXPECT_EQ(match_text("a b c", "a c").diff, "a [-b -]c");
+  EXPECT_EQ(match_text(std::string(30000, 'x'), std::string(30000, 'y')).percent, 0);
+}
+
+}  // namespace
+}  // namespace npuport::testing

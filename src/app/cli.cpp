@@ -6,6 +6,7 @@
 #include <csignal>
 #include <nlohmann/json.hpp>
 
+#include "app/cmd_transcribe.h"
 #include "app/commands.h"
 #include "base/diag_codes.h"
 #include "base/mapped_file.h"

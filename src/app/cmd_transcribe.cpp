@@ -1,3 +1,5 @@
+#include "app/cmd_transcribe.h"
+
 #include <fmt/format.h>
 #include <sys/resource.h>
 
@@ -9,7 +11,6 @@
 #include <set>
 #include <thread>
 
-#include "app/commands.h"
 #include "app/transcribe_baseline.h"
 #include "base/atomic_file.h"
 #include "base/diag_codes.h"

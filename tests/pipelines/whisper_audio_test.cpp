@@ -227,7 +227,7 @@ int64_t peak_memory() {
 TEST(MelTest, ALongSoundNeedsLittleMemoryAndGivesTheSameWindows) {
   const uint64_t samples = uint64_t{16000} * 60 * 40;
   const SourceFactory factory = [&]() -> Result<std::unique_ptr<SampleSource>> {
-    return std::make_unique<Endless>(samples);
+    return std::unique_ptr<SampleSource>(new Endless(samples));
   };
   const int64_t before = peak_memory();
   MelWindows w = *MelWindows::open(factory, 80, 2);
@@ -242,8 +242,10 @@ TEST(MelTest, ALongSoundNeedsLittleMemoryAndGivesTheSameWindows) {
   EXPECT_FALSE(w.window(0, 100, Padding::zero, out)) << "going back would need the sound a third time";
   // Away from the beginning every window of this periodic sound is alike, wherever it was cut from.
   MelWindows kept = *MelWindows::open(
-      [&]() -> Result<std::unique_ptr<SampleSource>> { return std::make_unique<Endless>(uint64_t{16000} * 120); }, 80,
-      1);
+      [&]() -> Result<std::unique_ptr<SampleSource>> {
+        return std::unique_ptr<SampleSource>(new Endless(uint64_t{16000} * 120));
+      },
+      80, 1);
   MelWindows streamed = *MelWindows::open(factory, 80, 1);
   for (const size_t seek : {size_t{0}, size_t{1}, size_t{3000}, size_t{7003}}) {
     ASSERT_TRUE(kept.window(seek, kFrames, Padding::zero, out));

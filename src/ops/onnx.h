@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <map>
 #include <set>
 
@@ -38,6 +39,8 @@ struct OnnxTensor {
   DType dtype = DType::unknown;
   Shape shape;
   std::shared_ptr<const Tensor> constant;  // an initialiser when set
+  // Writing only: stored dim i = dim perm[i] of `constant` (empty = as it is), narrowed to `dtype` where that is f16.
+  Ints perm = {};
 };
 
 struct OnnxOperator {
@@ -63,18 +66,27 @@ std::string onnx_type_name(int64_t type);
 // ---- writing
 // ---------------------------------------------------------------------------------------------------------
 
+// Weights below this many elements stay float32 even when float16 is asked for: they cost nothing, and biases and
+// scalars keep their precision.
+inline constexpr int64_t kOnnxHalfMinimum = 1024;
+
 // Turns graph nodes into operators of an OnnxModel for one opset. The first refusal sticks until `take_refusal`.
+//
+// Hooks write formulas: every helper appends operators and returns the index of its result, and `give` makes a result
+// the node's. Element types an operator does not take are widened by casts around it where that loses nothing.
 class OnnxEmit {
  public:
-  // `opset`: version of ai.onnx to write, 7 to kOnnxOpset.
-  OnnxEmit(const Graph& g, OnnxModel& m, int opset) : g_(g), m_(m), opset_(opset) {}
+  // `opset`: version of ai.onnx to write, 11 to 17. `half`: float32 constants of the graph of at least
+  // kOnnxHalfMinimum elements are stored as float16 behind a Cast.
+  OnnxEmit(const Graph& g, OnnxModel& m, int opset, bool half = false);
 
-  // Emits one node by the first row that can; otherwise leaves the model as it was and returns the reason.
+  // Emits one node by the writer of its operator, or by a row in data form; otherwise leaves the model as it was and
+  // returns the reason.
   std::optional<std::string> emit(NodeId id);
   // Index of a graph value's tensor; made on first use.
   int32_t value(ValueId v);
 
-  // -- for the rows' hooks; they speak of the node being emitted --
+  // -- for the writers; they speak of the node being emitted --
   int opset() const { return opset_; }
   const Graph& graph() const { return g_; }
   const Node& node() const { return *node_; }
@@ -82,37 +94,104 @@ class OnnxEmit {
   size_t arity() const { return node_->inputs.size(); }
   bool has(size_t k) const { return k < node_->inputs.size() && node_->inputs[k].valid(); }
   const Shape& shape(size_t k) const { return g_.shape(node_->inputs[k]); }
+  size_t rank(size_t k) const { return shape(k).size(); }
   DType dtype(size_t k) const { return g_.type(node_->inputs[k]).dtype; }
   const Shape& out_shape(size_t k = 0) const { return g_.shape(node_->outputs[k]); }
   DType out_dtype(size_t k = 0) const { return g_.type(node_->outputs[k]).dtype; }
   const Tensor* constant_of(size_t k) const { return g_.value(node_->inputs[k]).constant.get(); }
+  // Result k is read by another node or the caller.
+  bool wanted(size_t k) const { return g_.use_count(node_->outputs[k]) > 0; }
 
   int32_t in(size_t k) { return has(k) ? value(node_->inputs[k]) : -1; }
-  int32_t out(size_t k = 0) { return value(node_->outputs[k]); }
+  // Input k with its dims permuted: a constant is stored that way, anything else goes through Transpose.
+  int32_t permuted(size_t k, Ints perm);
   const OnnxTensor& tensor(int32_t i) const { return m_.tensors[static_cast<size_t>(i)]; }
   int32_t constant(Tensor t);                // a helper initialiser; equal ones are shared
   int32_t ints(std::span<const int64_t> v);  // i64 vector
-  int32_t scalar(double v, DType dtype);     // rank 0
-  int32_t temporary(DType dtype, Shape shape);
+  int32_t ints(int64_t v) { return ints({&v, 1}); }
+  int32_t scalar(double v, DType dtype);  // rank 0
+  // A number of the type of tensor x.
+  int32_t like(int32_t x, double v) { return scalar(v, tensor(x).dtype); }
 
-  // Appends an operator of ai.onnx.
-  void op(std::string_view type, std::vector<int32_t> in, std::vector<int32_t> out, std::vector<OnnxAttr> attrs = {});
-  // The same with one new tensor as result.
+  // Appends an operator of ai.onnx; its results are new tensors of these types (dtype unknown: left out).
+  std::vector<int32_t> ops(std::string_view type, std::vector<int32_t> in, std::vector<TensorType> results,
+                           std::vector<OnnxAttr> attrs = {});
+  // The same with one result.
   int32_t op(std::string_view type, std::vector<int32_t> in, DType dtype, Shape shape,
              std::vector<OnnxAttr> attrs = {});
+  // One input, a result of its type and shape.
+  int32_t unary(std::string_view type, int32_t x, std::vector<OnnxAttr> attrs = {});
+  // Two inputs, a result of the broadcast shape and the first one's type, or bool.
+  int32_t binary(std::string_view type, int32_t a, int32_t b, std::vector<OnnxAttr> attrs = {});
+  int32_t compare(std::string_view type, int32_t a, int32_t b);  // Equal, Less, Greater, LessOrEqual, GreaterOrEqual
+  int32_t where(int32_t condition, int32_t a, int32_t b);
+  int32_t add(int32_t a, int32_t b) { return binary("Add", a, b); }
+  int32_t sub(int32_t a, int32_t b) { return binary("Sub", a, b); }
+  int32_t mul(int32_t a, int32_t b) { return binary("Mul", a, b); }
+  int32_t div(int32_t a, int32_t b) { return binary("Div", a, b); }
+  // Each returns its input when there is nothing to do.
+  int32_t cast(int32_t x, DType to);
+  int32_t reshape(int32_t x, Shape shape);
+  int32_t transpose(int32_t x, const Ints& perm);
+  int32_t slice(int32_t x, size_t axis, int64_t begin, int64_t end);
+  int32_t concat(std::vector<int32_t> parts, size_t axis);
+  // ReduceSum, ReduceMean, ReduceMax, ReduceMin, ReduceProd over `axes`.
+  int32_t reduce(std::string_view type, int32_t x, const Ints& axes, bool keepdims);
+  // Pad with a number, `pads` = begins, then ends.
+  int32_t pad(int32_t x, const Ints& pads, double value);
+
+  // `x` is result k, reshaped and cast to its type where they differ.
+  void give(int32_t x, size_t k = 0);
+  // -- for the file as a whole --
+  // An Identity of x, for results of the file that would be an input, a constant or another result.
+  int32_t copy(int32_t x, std::string name);
+  // After the last node: gives every tensor that is no value of the graph a name of its own.
+  void finish();
+
   void refuse(std::string why);
   bool refused() const { return refusal_.has_value(); }
   std::optional<std::string> take_refusal() { return std::exchange(refusal_, std::nullopt); }
 
  private:
+  std::optional<std::string> attempt(const std::function<void()>& write);
+  int32_t add_tensor(OnnxTensor t);
+  int32_t stored(const std::shared_ptr<const Tensor>& source, Ints perm, const std::string& name);
+  void append(std::string_view type, std::vector<int32_t> in, std::vector<int32_t> out, std::vector<OnnxAttr> attrs);
+
+  using ConstantKey = std::pair<const Tensor*, Ints>;
   const Graph& g_;
   OnnxModel& m_;
   int opset_;
+  bool half_;
   const Node* node_ = nullptr;
+  size_t first_operator_ = 0;  // of this node
   std::optional<std::string> refusal_;
   std::map<ValueId, int32_t> values_;
+  std::map<ConstantKey, int32_t> constants_;
   std::map<std::string, int32_t> helpers_;  // type, shape and bytes of a helper constant
 };
+
+// How one operator of ours is written where it is no row in data form: formulas over ONNX operators, for every opset
+// from 11 to 17 (src/ops/onnx_write/<family>.cpp).
+struct OnnxWriter {
+  std::string_view ours;
+  void (*write)(OnnxEmit& c);
+};
+
+// Element types that an ONNX operator takes.
+struct OnnxTypes {
+  uint32_t good = ~uint32_t{0};  // the standard at this opset and the runtimes: bit i = DType i
+  uint32_t standard = ~uint32_t{0};
+  uint32_t operands = ~uint32_t{0};  // inputs this is about: bit i = input i
+  uint32_t results = 1;              // results that have the same type: bit i = result i
+  bool known = false;                // of this opset at all
+};
+OnnxTypes onnx_types(std::string_view type, int opset);
+
+// Why node `id` cannot be written at `opset`, in one sentence; nullopt when it can.
+std::optional<std::string> onnx_refusal(const Graph& g, NodeId id, int opset);
+// The operators node `id` becomes, by their names in order; empty when it is refused.
+std::vector<std::string> onnx_operators(const Graph& g, NodeId id, int opset);
 
 // ---- reading
 // ---------------------------------------------------------------------------------------------------------
@@ -215,10 +294,9 @@ struct OnnxRow {
   // Our operators this row can write; reading in data form makes the first. Empty: read only.
   std::array<std::string_view, 3> ours = {};
   std::span<const OnnxAttrMap> attrs = {};
-  // nullptr: the data form – operands and results in order, attributes by `attrs`; written for since <= opset only.
+  // nullptr: the data form – operands and results in order, attributes by `attrs`; also written that way, for
+  // since <= opset, unless `ours` has an OnnxWriter.
   void (*read)(OnnxRead& c) = nullptr;
-  // Called for every node of `ours`; decides by c.opset() itself, whatever `since` says.
-  void (*write)(OnnxEmit& c) = nullptr;
 };
 
 // The row that gives `name` of `domain` ("" or "ai.onnx" alike) its meaning in `opset`; nullptr when there is none.

@@ -77,11 +77,13 @@ void add_run(CLI::App& root, Arguments& a, std::function<CommandResult()>& actio
 void add_convert(CLI::App& root, Arguments& a, std::function<CommandResult()>& action) {
   CLI::App* c = root.add_subcommand("convert", "one conversion, without the proofs of `port`");
   c->add_option("MODEL", a.convert.model, "model file")->required();
-  c->add_option(
-       "-o,--output", a.convert.output,
-       "output file: .tflite, .pt (TorchScript for PyTorch >= 1.8), or .txt for IR text (constants in OUTPUT.npz)")
+  c->add_option("-o,--output", a.convert.output,
+                "output file: .tflite, .onnx, .pt (TorchScript for PyTorch >= 1.8), or .txt for IR text (constants in "
+                "OUTPUT.npz)")
       ->required();
-  c->add_option("--target", a.convert.target, "also rewrite for this target")->default_str("generic-tflite");
+  c->add_option("--target", a.convert.target, "also rewrite for this target")
+      ->default_str("generic-tflite, generic-onnx for .onnx");
+  c->add_option("--opset", a.convert.opset, "ONNX opset to try first, 11 to 17 (default: the target's)");
   c->add_option("--io-layout", a.convert.io_layout,
                 "nchw keeps the model's own borders, nhwc turns 4-D inputs and outputs")
       ->check(CLI::IsMember({"nchw", "nhwc"}))
@@ -93,7 +95,9 @@ void add_convert(CLI::App& root, Arguments& a, std::function<CommandResult()>& a
   add_model_options(c, a.convert.options);
   c->footer(
       "Examples:\n  npuport convert model.pt -o model.tflite --samples s.npz\n  npuport convert model.pt -o "
-      "model.tflite --samples s.npz --target mt8371 --io-layout nhwc");
+      "model.tflite --samples s.npz --target mt8371 --io-layout nhwc\n  npuport convert model.pt -o model.onnx "
+      "--samples "
+      "s.npz --opset 13");
   c->callback([&] { action = [&] { return convert(a.app, a.convert); }; });
 }
 

@@ -4,14 +4,13 @@
 
 #include "app/commands.h"
 #include "app/legality.h"
+#include "app/model_file.h"
 #include "app/prepare_part.h"
 #include "base/diag_codes.h"
 #include "base/hash.h"
 #include "base/text.h"
-#include "frontends/tflite.h"
 #include "ir/npy.h"
 #include "writers/ir_text.h"
-#include "writers/tflite_writer.h"
 #include "writers/torchscript_writer.h"
 
 namespace npuport::app {
@@ -20,15 +19,18 @@ namespace {
 namespace fs = std::filesystem;
 
 // Tables and graphs of host steps lie beside the file: x.tflite → x_token_embedding.npy.
-Status save_host_steps(const std::string& output, IoContract& contract, std::vector<std::string>& files) {
+Status save_host_steps(const App& app, const ConvertArgs& args, const Target& target, IoContract& contract,
+                       std::vector<std::string>& files) {
+  const std::string& output = args.output;
   const fs::path base = fs::path(output);
   for (HostStep& step : contract.host_steps) {
-    step.file = safe_file_name(base.stem().string() + "_" + step.outputs.front()) + (step.table ? ".npy" : ".tflite");
+    step.file = safe_file_name(base.stem().string() + "_" + step.outputs.front()) +
+                (step.table ? ".npy" : model_ending(target));
     const std::string path = (base.parent_path() / step.file).string();
     if (step.table) {
       NPU_TRY(write_npy(path, *step.table));
     } else {
-      NPU_TRY(write_tflite(*step.graph, path));
+      NPU_TRY(write_model_file(app, *step.graph, path, {.opset = target.opset}));
     }
     NPU_ASSIGN(step.sha256, sha256_file(path));
     files.push_back(path);
@@ -50,16 +52,35 @@ Status check_findings(const Graph& g, const Target& target) {
   return d;
 }
 
+// The one named, or the generic one of the output's format.
+Result<Target> chosen_target(const ConvertArgs& args) {
+  const bool onnx = args.output.ends_with(".onnx"), tflite = args.output.ends_with(".tflite");
+  const bool unnamed = args.target == "generic-tflite";
+  NPU_ASSIGN(Target target, load_target(onnx && unnamed ? "generic-onnx" : args.target));
+  if ((onnx || tflite) && !args.output.ends_with(model_ending(target)))
+    return Diag(diag::usage, "target " + target.name + " takes " + model_ending(target) + " files",
+                "name it -o MODEL" + model_ending(target) + ", or leave --target out")
+        .in_file(args.output);
+  if (onnx && args.io_layout == "nhwc")
+    return Diag(diag::usage, "ONNX operators are NCHW: --io-layout nhwc is for .tflite");
+  if (args.opset != 0) {
+    if (!onnx || args.opset < 11 || args.opset > target.opset)
+      return Diag(diag::usage, fmt::format("--opset takes 11 to {}, for .onnx", target.opset));
+    target.opset = args.opset;
+  }
+  return target;
+}
+
 }  // namespace
 
 CommandResult convert(const App& app, const ConvertArgs& args) {
   const bool text = args.output.ends_with(".txt");
-  const bool torch = args.output.ends_with(".pt");
-  if (!text && !torch && !args.output.ends_with(".tflite"))
-    return Diag(diag::usage, "the output's ending is none of .tflite, .pt and .txt",
-                "name it -o MODEL.tflite, .pt for TorchScript, or .txt for IR text")
+  const bool torch = args.output.ends_with(".pt"), onnx = args.output.ends_with(".onnx");
+  if (!text && !torch && !onnx && !args.output.ends_with(".tflite"))
+    return Diag(diag::usage, "the output's ending is none of .tflite, .onnx, .pt and .txt",
+                "name it -o MODEL.tflite, .onnx, .pt for TorchScript, or .txt for IR text")
         .in_file(args.output);
-  NPU_ASSIGN(const Target target, load_target(args.target));
+  NPU_ASSIGN(const Target target, chosen_target(args));
   NPU_ASSIGN(const Runnable model, Runnable::open(app, args.model, args.options));
   Graph g = model.model().graph;
   IoContract contract = model.contract();
@@ -78,9 +99,10 @@ CommandResult convert(const App& app, const ConvertArgs& args) {
   }
   Outcome o;
   size_t operators = g.node_count();
+  int opset = 0;
   std::vector<std::string> files;
   if (rewrite) {
-    NPU_TRY(save_host_steps(args.output, contract, files));
+    NPU_TRY(save_host_steps(app, args, target, contract, files));
     set_io_contract(g, contract);
   }
   if (text) {
@@ -89,18 +111,16 @@ CommandResult convert(const App& app, const ConvertArgs& args) {
     files.insert(files.begin(), args.output);
     NPU_TRY(write_torchscript(g, args.output, {.sync = false}));
   } else {
-    files.insert(files.begin(), args.output);
-    TfliteOptions options;
-    options.float16 = args.float16;
-    options.sync = false;
-    NPU_TRY(write_tflite(g, args.output, options));
-    NPU_ASSIGN(const FileFacts facts, inspect_tflite(args.output));
-    operators = 0;
-    for (const auto& [name, count] : facts.operators) operators += static_cast<size_t>(count);
+    ModelFileOptions options{args.float16, target.opset, false};
+    NPU_ASSIGN(const ModelFile written, write_model_file(app, g, args.output, options));
+    files.insert(files.begin(), written.files.begin(), written.files.end());
+    operators = written.operators;
+    opset = written.opset;
   }
   std::error_code ec;
   const auto bytes = fs::file_size(args.output, ec);
   o.json = Json{{"files", files}, {"bytes", ec ? 0 : bytes}, {"operators", operators}, {"changes", ledger.size()}};
+  if (opset != 0) o.json["opset"] = opset;
   o.text = fmt::format("{}: {}, {} operators, {} changes\n", args.output, format_bytes(ec ? 0 : bytes), operators,
                        ledger.size());
   return o;

@@ -12,6 +12,7 @@ namespace {
 
 Json target_json(const Target& t) {
   Json j{{"name", t.name}, {"title", t.title}, {"vendor", t.vendor}, {"format", t.format}, {"file", t.file}};
+  if (t.format == "onnx") j["opset"] = t.opset;
   j["identity"] = Json::object();
   for (const auto& [key, value] : t.identity) j["identity"][key] = value;
   j["dtypes"] = t.dtypes;
@@ -52,6 +53,7 @@ std::string line(const Target& t) {
 std::string details(const Target& t) {
   std::string out = line(t);
   out += fmt::format("  file {}\n", t.file);
+  if (t.format == "onnx") out += fmt::format("  ONNX opset {} or lower\n", t.opset);
   std::string supported, refused;
   for (const auto& [op, s] : t.operators) (s.support == Support::supported ? supported : refused) += " " + op;
   if (!supported.empty()) out += "  supported:" + supported + "\n";

@@ -31,6 +31,7 @@ struct ConvertArgs {
   bool split_host = false;
   bool allow_approximate = false;
   bool assume_int32 = false;
+  int opset = 0;  // of .onnx: the newest to try; 0 = the target's
 };
 CommandResult convert(const App& app, const ConvertArgs& args);
 

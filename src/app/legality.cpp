@@ -1,5 +1,6 @@
 #include "app/legality.h"
 
+#include "ops/onnx.h"
 #include "ops/tflite.h"
 
 namespace npuport::app {
@@ -13,7 +14,19 @@ FormatView tflite_view(const Graph& g, NodeId node) {
   return view;
 }
 
-FormatMapper format_mapper(const Target&) { return tflite_view; }
+FormatView onnx_view(const Graph& g, NodeId node, int opset) {
+  OnnxModel model;
+  OnnxEmit emit(g, model, opset);
+  if (std::optional<std::string> why = emit.emit(node)) return {{}, *why};
+  FormatView view;
+  for (const OnnxOperator& o : model.operators) view.operators.push_back(o.type);
+  return view;
+}
+
+FormatMapper format_mapper(const Target& target) {
+  if (target.format != "onnx") return tflite_view;
+  return [opset = target.opset](const Graph& g, NodeId node) { return onnx_view(g, node, opset); };
+}
 
 std::vector<Diag> TargetLegality::check(const Graph& g, NodeId node) const {
   if (keep_.contains(std::string(g.node(node).op->name))) return {};

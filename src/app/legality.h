@@ -11,6 +11,9 @@ namespace npuport::app {
 
 // How a node looks in a .tflite file: the writer's own answer.
 FormatView tflite_view(const Graph& g, NodeId node);
+// The same for an .onnx file of `opset`.
+FormatView onnx_view(const Graph& g, NodeId node, int opset);
+// By the target's format; that of a target without one of its own is TFLite.
 FormatMapper format_mapper(const Target& target);
 
 class TargetLegality : public Legality {

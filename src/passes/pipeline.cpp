@@ -14,6 +14,7 @@ namespace {
 constexpr const PassDef* kCanonical[] = {&normalise_dtypes_pass, &fold_pass, &cleanup_pass, &fuse_pass, &fold_pass,
                                          &cleanup_pass};
 constexpr const PassDef* kLayout[] = {&channels_last_pass, &cleanup_pass, &absorb_pass, &fold_pass, &cleanup_pass};
+constexpr const PassDef* kSameLayout[] = {&absorb_pass, &fold_pass, &cleanup_pass};
 constexpr const PassDef* kLegal[] = {&lower_pass, &fold_pass, &cleanup_pass, &refold_pass, &cleanup_pass};
 constexpr const PassDef* kSplit[] = {&split_to_host_pass, &cleanup_pass};
 constexpr const PassDef* kAll[] = {&normalise_dtypes_pass, &fold_pass,   &cleanup_pass, &fuse_pass,
@@ -46,7 +47,7 @@ Result<Prepared> prepare(Graph g, const PassOptions& options, const Legality& le
   set_declared_ranges(p.graph, options.ranges);
   PassContext c{options, ledger, &p.io, &legality, prover, std::move(log), {}};
   NPU_TRY(run_passes(p.graph, kCanonical, c));
-  NPU_TRY(run_passes(p.graph, kLayout, c));
+  NPU_TRY(options.channels_last ? run_passes(p.graph, kLayout, c) : run_passes(p.graph, kSameLayout, c));
   // Cleaning joins what lowering left in pieces, and lowering may find new ways in what cleaning left.
   for (int round = 0; round < kLegalRounds; ++round) {
     const size_t before = ledger.size();

@@ -12,7 +12,7 @@ struct Prepared {
   std::vector<IllegalNode> left;  // what is still illegal; empty = every node is legal
 };
 
-// normalise_dtypes → fold → cleanup → fuse → channels_last → absorb → lower_illegal → split_to_host → cleanup. `g` is
+// normalise_dtypes → fold → cleanup → fuse → channels_last (where the options say so) → absorb → lower_illegal → split_to_host → cleanup. `g` is
 // of stage imported, without opaque operators. `prover` may be null. Nodes that stay illegal are no error: the caller
 // reports them.
 Result<Prepared> prepare(Graph g, const PassOptions& options, const Legality& legality, Prover* prover, Ledger& ledger,

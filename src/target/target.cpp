@@ -26,7 +26,7 @@ class Loader : private TomlReader {
     NPU_ASSIGN(const toml::table root, parse(content));
     allow(root, "the target",
           {"version", "name", "title", "vendor", "format", "extends", "identity", "operators", "unlisted", "dtypes",
-           "rule", "compiler", "prefer", "allow_approximate", "io_layout"});
+           "rule", "compiler", "prefer", "allow_approximate", "io_layout", "opset"});
     check_version(root);
     if (!failed()) base(root);
     if (!failed()) fill(root);
@@ -90,9 +90,18 @@ class Loader : private TomlReader {
         fail(root.get("io_layout"), diag::syntax, "io_layout must be \"nhwc\" or \"nchw\"");
       t_.nhwc_io = l == "nhwc";
     }
+    opset(root);
     operators(root);
     rules(root);
     compiler(root);
+  }
+
+  void opset(const toml::table& root) {
+    const auto n = number(root, "opset");
+    if (!n) return;
+    if (*n < 11 || *n > 17 || *n != static_cast<int>(*n))
+      return fail(root.get("opset"), diag::syntax, "opset must be a whole number from 11 to 17");
+    t_.opset = static_cast<int>(*n);
   }
 
   void set(const toml::table& root, std::string_view key, std::string& field) {
@@ -224,6 +233,7 @@ std::string_view name(Support s) {
 std::string target_fingerprint(const Target& t) {
   std::string out =
       t.name + "|" + t.format + "|" + (t.unlisted_is_ok ? "ok" : "refuse") + (t.nhwc_io ? "|nhwc" : "|nchw");
+  if (t.format == "onnx") out += "|opset" + std::to_string(t.opset);
   for (const auto& [key, value] : t.identity) out += "|" + key + "=" + value;
   for (const auto& [op, s] : t.operators) out += "|" + op + ":" + std::string(name(s.support));
   for (const std::string& d : t.dtypes) out += "|" + d;

@@ -55,7 +55,7 @@ struct CompilerSpec {
 };
 
 struct Target {
-  std::string name, title, vendor, format;             // format: "tflite"
+  std::string name, title, vendor, format;             // format: "tflite" or "onnx"
   std::map<std::string, std::string> identity;         // soc, arch, l1_kb, mdla … in the vendor's words
   std::string file;                                    // where it was loaded from; "built-in:NAME"
   std::map<std::string, OperatorStatement> operators;  // by format operator name; the strongest statement of all lists
@@ -67,6 +67,7 @@ struct Target {
   std::vector<std::string> prefer;             // rewrite ids tried first, in order
   std::vector<std::string> allow_approximate;  // approximate rewrites this target allows by name
   bool nhwc_io = false;                        // `port` turns 4-D inputs and outputs to NHWC
+  int opset = 17;                              // format "onnx": the newest the compiler takes, 11 to 17
 
   OperatorStatement statement(std::string_view format_operator) const;
 };

@@ -6,14 +6,30 @@ namespace {
 
 using namespace onnx_write;
 
+// What a reduction of no elements gives depends on nothing: a constant.
+bool reduced_nothing(OnnxEmit& c) {
+  if (!is_empty(c.shape(0))) return false;
+  const Tensor none = Tensor::zeros(c.dtype(0), c.shape(0));
+  const Tensor* in[] = {&none};
+  Result<std::vector<Tensor>> out = evaluate(*c.node().op, in, c.node().attrs);
+  if (!out) {
+    c.refuse(out.error().message);
+  } else {
+    c.give(c.constant(std::move((*out)[0])));
+  }
+  return true;
+}
+
 template <Name name>
 void write_reduce(OnnxEmit& c) {
+  if (reduced_nothing(c)) return;
   c.give(c.reduce(name, c.in(0), axes_of(c, c.rank(0)), c.attr().b("keepdims")));
 }
 
 // Bools: the maximum or minimum of 0 and 1.
 template <Name name>
 void write_truth(OnnxEmit& c) {
+  if (reduced_nothing(c)) return;
   const int32_t x = c.cast(c.in(0), DType::i32);
   c.give(c.reduce(name, x, axes_of(c, c.rank(0)), c.attr().b("keepdims")));
 }

@@ -94,6 +94,10 @@ def _parser():
     r.add_argument("--inputs", required=True, metavar="NPZ", help="arrays in.0, in.1, ... or by input name")
     r.add_argument("-o", "--out", required=True, metavar="NPZ", help="results as out.0, out.1, ...")
     r.add_argument("--reference", action="store_true", help="LiteRT's reference kernels instead of its fast ones")
+    o = sub.add_parser("onnxruntime", parents=[common], help="run an .onnx in ONNX Runtime (needs onnxruntime instead of PyTorch)")
+    o.add_argument("file", metavar="FILE")
+    o.add_argument("--inputs", required=True, metavar="NPZ", help="arrays in.0, in.1, ... or by input name")
+    o.add_argument("-o", "--out", required=True, metavar="NPZ", help="results as out.0, out.1, ...")
     sub.add_parser("templates", parents=[common], help="known templates, and files that are none")
     return p
 
@@ -126,6 +130,11 @@ def _litert(options, say):
     return litert.run(options, say)
 
 
+def _onnxruntime(options, say):
+    from . import ort
+    return ort.run(options, say)
+
+
 def _trace(options, say):
     from . import project
     options.shape, options.set = dict(options.shape), dict(options.set)
@@ -149,13 +158,14 @@ def main(argv):
         options = _parser().parse_args(argv)
         if not options.verb:
             raise HelperError("usage", "no verb given", "trace, inspect or templates; see `python3 -m npuport_torch --help`")
-        if options.verb != "litert":
+        if options.verb not in ("litert", "onnxruntime"):
             _need_torch(getattr(options, "seed", 0))
         to_stdout = options.verb != "trace" and not as_json
         stream = sys.stdout if to_stdout else sys.stderr
         say = (lambda text: None) if quiet or (as_json and options.verb != "trace") else \
             (lambda text: print(printable(text), file=stream, flush=True))
-        result = {"trace": _trace, "inspect": _inspect, "templates": _templates, "litert": _litert}[options.verb](options, say)
+        result = {"trace": _trace, "inspect": _inspect, "templates": _templates, "litert": _litert,
+                  "onnxruntime": _onnxruntime}[options.verb](options, say)
         if as_json:
             print(json.dumps(result, ensure_ascii=False, sort_keys=True))
         elif options.verb == "trace":

@@ -72,14 +72,18 @@ def run(options, say):
         runner.invoke()
     except (ValueError, RuntimeError) as e:
         raise HelperError("unsupported-feature", f"LiteRT cannot run {options.file}: {_last_line(e)}", "")
-    results = {f"out.{k}": runner.get_tensor(d["index"]) for k, d in enumerate(outputs)}
-    tmp = options.out + ".tmp.npz"
+    return save_results(options.out, [d["name"] for d in outputs], [runner.get_tensor(d["index"]) for d in outputs])
+
+
+def save_results(path, names, values):
+    """Writes out.0, out.1, ... as .npz and says what they are."""
+    tmp = path + ".tmp.npz"
     try:
-        np.savez(tmp, **results)
-        os.replace(tmp, options.out)
+        np.savez(tmp, **{f"out.{k}": v for k, v in enumerate(values)})
+        os.replace(tmp, path)
     except OSError as e:
         if os.path.exists(tmp):
             os.remove(tmp)
-        raise HelperError("not-writable", f"{options.out}: {e.strerror or e}", "check the directory and the free space")
-    return {"ok": True, "outputs": [{"name": d["name"], "shape": [int(n) for n in results[f"out.{k}"].shape],
-                                     "dtype": str(results[f"out.{k}"].dtype)} for k, d in enumerate(outputs)]}
+        raise HelperError("not-writable", f"{path}: {e.strerror or e}", "check the directory and the free space")
+    return {"ok": True, "outputs": [{"name": n, "shape": [int(d) for d in v.shape], "dtype": str(v.dtype)}
+                                    for n, v in zip(names, values)]}

@@ -64,8 +64,7 @@ Result<Target> chosen_target(const ConvertArgs& args) {
   if (onnx && args.io_layout == "nhwc")
     return Diag(diag::usage, "ONNX operators are NCHW: --io-layout nhwc is for .tflite");
   if (args.opset != 0) {
-    if (!onnx || args.opset < 11 || args.opset > target.opset)
-      return Diag(diag::usage, fmt::format("--opset takes 11 to {}, for .onnx", target.opset));
+    if (!onnx || args.opset < 11 || args.opset > 17) return Diag(diag::usage, "--opset takes 11 to 17, for .onnx");
     target.opset = args.opset;
   }
   return target;

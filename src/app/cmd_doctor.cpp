@@ -31,6 +31,10 @@ const std::vector<Tool>& tools() {
        "runs written .tflite files by LiteRT",
        {"-c", "import ai_edge_litert, importlib.metadata as m; print('ai-edge-litert', m.version('ai-edge-litert'))"},
        "the LiteRT check of step 5"},
+      {"onnxruntime-python",
+       "runs written .onnx files by ONNX Runtime",
+       {"-c", "import onnxruntime; print('onnxruntime', onnxruntime.__version__)"},
+       "the ONNX Runtime check of step 5"},
   };
   return list;
 }

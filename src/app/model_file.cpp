@@ -16,7 +16,7 @@ Result<ModelFile> as_onnx(const App& app, const Graph& g, const std::string& pat
   NPU_ASSIGN(OnnxWritten written, write_onnx(g, path, onnx));
   for (const std::string& given_up : written.tries) app.log(0, "ONNX " + given_up);
   if (!written.tries.empty()) app.log(0, "ONNX opset " + std::to_string(written.opset) + " is written");
-  return ModelFile{written.operators, written.opset, std::move(written.files)};
+  return ModelFile{written.operators, std::move(written.counts), written.opset, std::move(written.files)};
 }
 
 Result<ModelFile> as_tflite(const Graph& g, const std::string& path, const ModelFileOptions& options) {
@@ -25,8 +25,11 @@ Result<ModelFile> as_tflite(const Graph& g, const std::string& path, const Model
   tflite.sync = options.sync;
   NPU_TRY(write_tflite(g, path, tflite));
   NPU_ASSIGN(const FileFacts facts, inspect_tflite(path));
-  ModelFile file{0, 0, {path}};
-  for (const auto& [name, count] : facts.operators) file.operators += static_cast<size_t>(count);
+  ModelFile file{0, {}, 0, {path}};
+  for (const auto& [name, count] : facts.operators) {
+    file.operators += static_cast<size_t>(count);
+    file.counts[name] = count;
+  }
   return file;
 }
 

@@ -1,6 +1,7 @@
 // Writing a graph in the format that the ending of the file says: .tflite or .onnx.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -17,7 +18,8 @@ struct ModelFileOptions {
 };
 
 struct ModelFile {
-  size_t operators = 0;            // of the file
+  size_t operators = 0;                    // of the file
+  std::map<std::string, int64_t> counts;  // by format operator
   int opset = 0;                   // 0 for other formats
   std::vector<std::string> files;  // the model first
 };

@@ -4,13 +4,13 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "app/model_file.h"
 #include "base/atomic_file.h"
 #include "base/diag_codes.h"
 #include "base/hash.h"
 #include "base/text.h"
 #include "ir/npy.h"
 #include "passes/receptive_field.h"
-#include "writers/tflite_writer.h"
 
 namespace npuport::app {
 namespace {
@@ -62,9 +62,10 @@ Status write_table(PortContext& c, PartRun& p, HostStep& step, PortStep& s) {
 }
 
 Status write_step_graph(PortContext& c, PartRun& p, HostStep& step, size_t index, PortStep& s) {
-  step.file = safe_file_name(p.spec->name + "_" + c.run.project.name + "_host" + std::to_string(index)) + ".tflite";
+  step.file = safe_file_name(p.spec->name + "_" + c.run.project.name + "_host" + std::to_string(index)) +
+              model_ending(c.run.target);
   const std::string relative = "models/" + step.file;
-  NPU_TRY(write_tflite(*step.graph, c.run.path(relative)));
+  NPU_TRY(write_model_file(c.run.app, *step.graph, c.run.path(relative), {.opset = c.run.target.opset}));
   NPU_ASSIGN(step.sha256, sha256_file(c.run.path(relative)));
   s.files.push_back(relative);
   return {};

@@ -6,6 +6,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "app/runtime_check.h"
 #include "base/atomic_file.h"
 #include "base/diag_codes.h"
 #include "base/hash.h"
@@ -94,7 +95,7 @@ std::string task_key(const PortContext& c) {
 // The metadata file carries the task's settings.
 std::string write_key(const PortContext& c) {
   return (c.run.project.task.kind.empty() ? rewrite_key(c) : task_key(c)) +
-         (tool_path(c.run.app, "litert-python").empty() ? "" : "+litert");
+         (tool_path(c.run.app, runtime_tool(c.run.target)).empty() ? "" : "+runtime");
 }
 
 std::string compile_key(const PortContext& c) {

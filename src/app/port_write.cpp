@@ -5,18 +5,18 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "app/litert_check.h"
+#include "app/model_file.h"
 #include "app/port_files.h"
 #include "app/port_keys.h"
 #include "app/port_steps.h"
 #include "app/port_torch.h"
 #include "app/prepare_part.h"
+#include "app/runtime_check.h"
 #include "base/atomic_file.h"
 #include "base/diag_codes.h"
 #include "base/subprocess.h"
 #include "base/text.h"
 #include "ir/npy.h"
-#include "writers/tflite_writer.h"
 
 namespace npuport::app {
 namespace {
@@ -38,25 +38,23 @@ Status prove_written(PortContext& c, PartRun& p, const std::string& path, PortSt
     s.proofs.push_back(
         {p.spec->name, "file read back = rewritten", sample.name, "general", compare_all(got, expected, gate), false});
   }
-  return check_with_litert(c, p, path, s);
+  return check_with_runtime(c, p, path, s);
+}
+
+std::string model_name(const PortRun& run, const PartRun& p) {
+  return fmt::format("models/{}_{}_{}{}", p.spec->name, run.project.name, p.shape_tag, model_ending(run.target));
 }
 
 Status write_part(PortContext& c, PartRun& p, PortStep& s) {
-  p.file_name = fmt::format("models/{}_{}_{}.tflite", p.spec->name, c.run.project.name, p.shape_tag);
-  TfliteOptions options;
-  options.float16 = c.run.options.float16;
+  p.file_name = model_name(c.run, p);
   NPU_TRY(write_host_files(c, p, s));
   set_io_contract(p.rewritten, p.contract);
-  NPU_TRY(write_tflite(p.rewritten, c.run.path(p.file_name), options));
-  s.files.push_back(p.file_name);
-  const Result<FileFacts> facts = frontend_for(c.run.path(p.file_name)).value()->inspect(c.run.path(p.file_name));
-  if (facts) {
-    p.operators_written = 0;
-    for (const auto& [op, count] : facts->operators) {
-      p.operators_written += static_cast<size_t>(count);
-      s.details[p.spec->name]["operators"][op] = count;
-    }
-  }
+  const ModelFileOptions options{c.run.options.float16, c.run.target.opset, true};
+  NPU_ASSIGN(const ModelFile file, write_model_file(c.run.app, p.rewritten, c.run.path(p.file_name), options));
+  for (const std::string& path : file.files) s.files.push_back("models/" + fs::path(path).filename().string());
+  p.operators_written = file.operators;
+  for (const auto& [op, count] : file.counts) s.details[p.spec->name]["operators"][op] = count;
+  if (file.opset != 0) s.details[p.spec->name]["opset"] = file.opset;
   return prove_written(c, p, c.run.path(p.file_name), s);
 }
 
@@ -93,7 +91,7 @@ Result<PortStep> step_write(PortContext& c) {
   const std::string key = write_key(c);
   if (reuse(c, key, s)) {
     for (PartRun& p : c.run.parts) {
-      p.file_name = fmt::format("models/{}_{}_{}.tflite", p.spec->name, c.run.project.name, p.shape_tag);
+      p.file_name = model_name(c.run, p);
       p.operators_written = 0;
       if (s.details.is_object() && s.details.contains(p.spec->name))
         for (const auto& [op, count] : s.details[p.spec->name]["operators"].items())

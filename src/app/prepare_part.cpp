@@ -12,10 +12,9 @@ Status prepare_graph(const App& app, Graph& g, IoContract& contract, Ledger& led
   const TargetLegality legality(request.target, request.keep);
   RandomProver prover(request.options.ranges);
   const auto log = [&](int level, const std::string& line) { app.log(level + 1, line); };
-  PassOptions options = request.options;
-  options.channels_last = request.target.format != "onnx";  // ONNX operators are NCHW
-  NPU_ASSIGN(Prepared prepared,
-             prepare(std::move(g), options, legality, request.measure ? &prover : nullptr, ledger, log));
+  const bool channels_last = request.target.format != "onnx";  // its operators are NCHW
+  NPU_ASSIGN(Prepared prepared, prepare(std::move(g), request.options, legality, request.measure ? &prover : nullptr,
+                                        ledger, log, channels_last));
   g = std::move(prepared.graph);
   contract = std::move(prepared.io);
   return {};

@@ -80,7 +80,6 @@ enum class IoLayout : uint8_t {
 
 struct PassOptions {
   IoLayout io_layout = IoLayout::keep;
-  bool channels_last = true;  // image operators move to NHWC (formats that know NCHW alone say no)
   bool allow_approximate = false;
   bool narrow_int64 = false;                 // i64 → i32 where the range is known to fit
   bool assume_int32 = false;                 // i64 values of unknown range are taken to fit i32 (UNVERIFIED)

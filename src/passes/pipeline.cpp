@@ -40,14 +40,14 @@ Status split(Prepared& p, PassContext& c, Ledger& ledger) {
 std::span<const PassDef* const> all_passes() { return kAll; }
 
 Result<Prepared> prepare(Graph g, const PassOptions& options, const Legality& legality, Prover* prover, Ledger& ledger,
-                         std::function<void(int level, const std::string& line)> log) {
+                         std::function<void(int level, const std::string& line)> log, bool channels_last) {
   Prepared p;
   NPU_ASSIGN(p.io, io_contract(g));
   p.graph = std::move(g);
   set_declared_ranges(p.graph, options.ranges);
   PassContext c{options, ledger, &p.io, &legality, prover, std::move(log), {}};
   NPU_TRY(run_passes(p.graph, kCanonical, c));
-  NPU_TRY(options.channels_last ? run_passes(p.graph, kLayout, c) : run_passes(p.graph, kSameLayout, c));
+  NPU_TRY(channels_last ? run_passes(p.graph, kLayout, c) : run_passes(p.graph, kSameLayout, c));
   // Cleaning joins what lowering left in pieces, and lowering may find new ways in what cleaning left.
   for (int round = 0; round < kLegalRounds; ++round) {
     const size_t before = ledger.size();

@@ -12,11 +12,11 @@ struct Prepared {
   std::vector<IllegalNode> left;  // what is still illegal; empty = every node is legal
 };
 
-// normalise_dtypes → fold → cleanup → fuse → channels_last (where the options say so) → absorb → lower_illegal → split_to_host → cleanup. `g` is
-// of stage imported, without opaque operators. `prover` may be null. Nodes that stay illegal are no error: the caller
-// reports them.
+// normalise_dtypes → fold → cleanup → fuse → channels_last (off for formats that are NCHW) → absorb → lower_illegal →
+// split_to_host → cleanup. `g` is of stage imported, without opaque operators. `prover` may be null. Nodes that stay
+// illegal are no error: the caller reports them.
 Result<Prepared> prepare(Graph g, const PassOptions& options, const Legality& legality, Prover* prover, Ledger& ledger,
-                         std::function<void(int level, const std::string& line)> log = {});
+                         std::function<void(int level, const std::string& line)> log = {}, bool channels_last = true);
 
 // Every pass, for documentation and tests.
 std::span<const PassDef* const> all_passes();

@@ -143,6 +143,7 @@ Result<OnnxWritten> write_onnx(const Graph& g, const std::string& path, const On
   made->frame.external_file = std::filesystem::path(path).filename().string() + ".data";
   const OnnxImage image = serialise(made->model, made->frame);
   written.operators = made->model.operators.size();
+  for (const OnnxOperator& o : made->model.operators) ++written.counts[o.type];
   written.files.push_back(path);
   if (made->frame.external) {
     written.files.push_back(path + ".data");

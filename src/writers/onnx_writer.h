@@ -2,6 +2,7 @@
 // Same graph and options, same bytes.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,7 @@ struct OnnxOptions {
 struct OnnxWritten {
   int opset = 0;
   size_t operators = 0;
+  std::map<std::string, int64_t> counts;  // by operator
   std::vector<std::string> tries;  // one sentence for each opset that was given up
   std::vector<std::string> files;  // the model, then its external data
 };

@@ -12,11 +12,11 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-std::vector<std::string> fired(const std::string& body, const char* written_as) {
+std::vector<std::string> fired(const std::string& body, const char* written_as, const char* target = "mt8371") {
   const Result<Graph> g = parse_graph("graph \"t\" {\n" + body + "\n}");
   EXPECT_TRUE(g) << to_text(g.error());
   if (!g) return {"no graph"};
-  const Target t = *load_target("mt8371");
+  const Target t = *load_target(target);
   std::vector<std::string> rules;
   for (const Finding& f : check(*g, t, [&](const Graph&, NodeId) { return FormatView{{written_as}, ""}; }))
     rules.push_back(f.rule);
@@ -67,6 +67,35 @@ TEST(LimitsTest, EveryRuleIsTestedSomewhere) {
   for (const Rule& r : t.rules) ids.push_back(r.id);
   EXPECT_THAT(ids, ElementsAre("rank-4", "dim-65535", "conv-weights-constant", "transpose-conv-weights-constant",
                                "grouped-conv", "softmax-last-axis", "mirror-pad-spatial"));
+}
+
+TEST(LimitsTest, RockchipResizesAreNotCubic) {
+  const std::string x = "input %x: f32[1,4,8,8]\n";
+  EXPECT_THAT(fired(x + "%y = resize2d(%x) size=[16,16] mode=\"linear\"\noutput %y", "Resize", "rk3588"), IsEmpty());
+  EXPECT_THAT(fired(x + "%y = resize2d(%x) size=[16,16] mode=\"cubic\"\noutput %y", "Resize", "rk3588"),
+              ElementsAre("resize-cubic"));
+  EXPECT_THAT(fired("input %x: f32[1,4,8]\n%y = resize1d(%x) size=[16] mode=\"cubic\"\noutput %y", "Resize", "rk3588"),
+              ElementsAre("resize-cubic-1d"));
+  EXPECT_THAT(fired("input %x: f32[1,4,8]\n%y = resize1d(%x) size=[16]\noutput %y", "Resize", "rk3588"), IsEmpty());
+}
+
+TEST(LimitsTest, RockchipTransposesUpTo8192) {
+  EXPECT_THAT(fired("input %x: f32[8192,2]\n%y = transpose(%x) perm=[1,0]\noutput %y", "Transpose", "rk3588"),
+              IsEmpty());
+  EXPECT_THAT(fired("input %x: f32[8193,2]\n%y = transpose(%x) perm=[1,0]\noutput %y", "Transpose", "rk3588"),
+              ElementsAre("dim-8192"));
+}
+
+TEST(LimitsTest, AscendFiltersAreConstantAndNothingIsEmpty) {
+  const std::string x = "input %x: f32[1,4,8,8]\n";
+  EXPECT_THAT(fired(x + "const %w: f32[8,4,3,3] = #0\n%y = conv2d(%x, %w)\noutput %y", "Conv", "ascend310b1"),
+              IsEmpty());
+  EXPECT_THAT(fired(x + "input %w: f32[8,4,3,3]\n%y = conv2d(%x, %w)\noutput %y", "Conv", "ascend310b1"),
+              ElementsAre("conv-weights-constant"));
+  EXPECT_THAT(fired("input %x: f32[0,4]\n%y = reshape(%x) shape=[4,0]\noutput %y", "Reshape", "ascend310b1"),
+              ElementsAre("no-empty-dimension"));
+  EXPECT_THAT(fired("input %x: f32[1,4]\n%y = reshape(%x) shape=[4,1]\noutput %y", "Reshape", "ascend310b1"),
+              IsEmpty());
 }
 
 }  // namespace

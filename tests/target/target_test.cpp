@@ -67,11 +67,25 @@ TEST(TargetTest, PlatformsOfTheRequirements) {
 }
 
 TEST(TargetTest, EveryBuiltInTargetLoads) {
-  EXPECT_THAT(builtin_targets(), ElementsAre("generic-tflite", "mt6899", "mt6991", "mt8371"));
+  EXPECT_THAT(builtin_targets(),
+              ElementsAre("ascend310b1", "generic-onnx", "generic-tflite", "mt6899", "mt6991", "mt8371", "rk3588"));
   for (const std::string& name : builtin_targets()) {
     const Result<Target> t = load_target(name);
     ASSERT_TRUE(t) << to_text(t.error());
     EXPECT_EQ(t->name, name);
+  }
+}
+
+TEST(TargetTest, OnnxTargetsNameTheirOpset) {
+  EXPECT_EQ(load_target("generic-onnx")->opset, 17);
+  EXPECT_EQ(load_target("ascend310b1")->opset, 15);
+  EXPECT_EQ(load_target("ascend310b1")->compiler.driver, "atc");
+  EXPECT_EQ(load_target("rk3588")->compiler.driver, "rknn-toolkit2");
+  for (const char* opset : {"10", "18", "16.5"}) {
+    const Result<Target> t = parse_target(
+        "version = 1\nname = \"mine\"\nextends = \"generic-onnx\"\nopset = " + std::string(opset), "mine.toml");
+    ASSERT_FALSE(t) << opset;
+    EXPECT_THAT(to_text(t.error()), HasSubstr("opset must be a whole number from 11 to 17"));
   }
 }
 

@@ -1,4 +1,4 @@
-#include "app/litert_check.h"
+#include "app/runtime_check.h"
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -9,13 +9,28 @@
 #include "ir/npy.h"
 
 namespace npuport::app {
+namespace {
 
-Status check_with_litert(PortContext& c, PartRun& p, const std::string& path, PortStep& s) {
-  if (tool_path(c.run.app, "litert-python").empty()) {
-    s.details[p.spec->name]["litert"] = "not checked: no --tool litert-python=PATH";
+struct Runtime {
+  std::string tool, verb, title;  // verb: of the Python helper
+};
+
+Runtime runtime_of(const Target& target) {
+  if (target.format == "onnx") return {"onnxruntime-python", "onnxruntime", "ONNX Runtime"};
+  return {"litert-python", "litert", "LiteRT"};
+}
+
+}  // namespace
+
+std::string runtime_tool(const Target& target) { return runtime_of(target).tool; }
+
+Status check_with_runtime(PortContext& c, PartRun& p, const std::string& path, PortStep& s) {
+  const Runtime runtime = runtime_of(c.run.target);
+  if (tool_path(c.run.app, runtime.tool).empty()) {
+    s.details[p.spec->name][runtime.verb] = "not checked: no --tool " + runtime.tool + "=PATH";
     return {};
   }
-  const std::string work = c.run.path(".npuport/litert");
+  const std::string work = c.run.path(".npuport/" + runtime.verb);
   NPU_TRY(make_folders(work));
   const HostRunner host = host_runner({}, c.run.path("models"));
   for (const BoundSample& sample : p.samples) {
@@ -26,13 +41,13 @@ Status check_with_litert(PortContext& c, PartRun& p, const std::string& path, Po
     NPU_TRY(write_npz(work + "/in.npz", arrays));
     NPU_ASSIGN(
         const ProcessResult r,
-        run_helper(c.run.app, "litert-python", {"litert", path, "--inputs", work + "/in.npz", "-o", work + "/out.npz"},
+        run_helper(c.run.app, runtime.tool, {runtime.verb, path, "--inputs", work + "/in.npz", "-o", work + "/out.npz"},
                    std::chrono::seconds(600), false));
-    Proof proof{p.spec->name, "LiteRT = rewritten", sample.name, "general", {}, false};
+    Proof proof{p.spec->name, runtime.title + " = rewritten", sample.name, "general", {}, false};
     if (!r.ok()) {
       proof.result.verdict = Verdict::unverified;
       proof.result.reason =
-          "LiteRT did not run the file (" + describe(r) +
+          runtime.title + " did not run the file (" + describe(r) +
           "): " + std::string(trim(std::string_view(r.err).substr(r.err.size() > 400 ? r.err.size() - 400 : 0)));
     } else {
       NPU_ASSIGN(const auto out, read_npz(work + "/out.npz"));

@@ -1,5 +1,6 @@
 #include "app/runnable.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -91,6 +92,18 @@ Diag opaque_diag(const std::vector<OpaqueOperator>& opaque) {
   return d;
 }
 
+namespace {
+
+bool fixed_shapes(const Frontend& frontend, const std::vector<InputSpec>& inputs) {
+  if (frontend.format == "tflite" || frontend.format == "ir-text") return true;
+  const auto known = [](const InputSpec& i) {
+    return std::all_of(i.type.shape.begin(), i.type.shape.end(), [](int64_t n) { return n >= 0; });
+  };
+  return frontend.format == "onnx" && std::all_of(inputs.begin(), inputs.end(), known);
+}
+
+}  // namespace
+
 Result<Runnable> Runnable::open(const App& app, const std::string& path, const ModelOptions& options,
                                 bool allow_opaque) {
   Runnable r;
@@ -111,8 +124,8 @@ Result<Runnable> Runnable::open(const App& app, const std::string& path, const M
     NPU_ASSIGN(const FileFacts facts, frontend->inspect(r.path_));
     known = facts.inputs;
   }
-  // Files with fixed shapes of their own need no sample; TFLite borders may even differ from the sample's layout.
-  if (frontend->format != "tflite" && frontend->format != "ir-text" && !options.samples.empty()) {
+  // Files with fixed shapes of their own need no sample; their borders may even differ from the sample's.
+  if (!fixed_shapes(*frontend, known) && !options.samples.empty()) {
     NPU_ASSIGN(first, read_samples({options.samples.front()}));
     import_options.inputs = specs_from_sample(first.front(), known);
   } else if (!options.shapes.empty()) {

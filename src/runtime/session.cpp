@@ -73,6 +73,54 @@ Diag busy() {
 
 }  // namespace
 
+namespace {
+
+// The imported model's shapes follow from the file's, the tables' and the host graphs'; a contract that says otherwise
+// belongs to another file, and must not decide how much memory is taken.
+Status check_contract(const Interface& interface, const Model& model, const std::string& file) {
+  const IoContract& c = interface.contract;
+  if (c.file_inputs.size() != model.inputs().size() || c.file_outputs.size() != model.outputs().size())
+    return Diag(diag::corrupt, "the contract and the file differ in the number of inputs or outputs").in_file(file);
+  std::map<std::string, Shape, std::less<>> known;
+  for (size_t i = 0; i < c.file_inputs.size(); ++i) {
+    const IoBinding& b = c.file_inputs[i];
+    const Shape& found = model.inputs()[i].type.shape;
+    Shape shape = found;
+    if (!b.permutation.empty() && b.permutation.size() != found.size())
+      return Diag(diag::corrupt, "the contract's permutation of '" + b.name + "' has another rank").in_file(file);
+    for (size_t d = 0; d < b.permutation.size(); ++d) shape[static_cast<size_t>(b.permutation[d])] = found[d];
+    known[b.name] = std::move(shape);
+  }
+  for (const HostStep& step : c.host_steps) {
+    if (step.kind == "embedding_lookup" && known.contains(step.outputs.front())) {
+      Shape ids = known[step.outputs.front()];
+      if (ids.empty() || ids.back() != step.table->shape[1])
+        return Diag(diag::corrupt, "rows of the table " + step.file + " do not fit '" + step.outputs.front() + "'")
+            .in_file(file);
+      ids.pop_back();
+      known[step.inputs.front()] = std::move(ids);
+    }
+    const auto graph = interface.step_models.find(step.file);
+    if (graph == interface.step_models.end()) continue;
+    for (size_t k = 0; k < step.inputs.size() && k < graph->second->inputs().size(); ++k)
+      known[step.inputs[k]] = graph->second->inputs()[k].type.shape;
+  }
+  constexpr int64_t most_unused = 1 << 24;  // elements of an input nothing looks at
+  for (const IoPort& p : c.inputs) {
+    const auto it = known.find(p.name);
+    if (it == known.end() ? element_count(p.type.shape) <= most_unused : it->second == p.type.shape) continue;
+    return Diag(diag::corrupt,
+                "the contract gives '" + p.name + "' the shape " + to_string(p.type.shape) +
+                    (it == known.end() ? "" : ", the file takes " + to_string(it->second)),
+                "the metadata belong to another file: port the model again")
+        .in_file(file)
+        .at_tensor(p.name);
+  }
+  return {};
+}
+
+}  // namespace
+
 // What a run needs; outlives the session while a run that timed out goes on.
 struct Session::Core {
   enum State : int { idle, in_call, background, shut };
@@ -177,6 +225,7 @@ Result<std::shared_ptr<Session>> Session::open(const Backend& backend, const Mod
       plain(source.outputs, model.outputs()))
     interface.reset();  // nothing to do around the model
   if (interface) {
+    NPU_TRY(check_contract(*interface, model, source.name()));
     for (const IoPort& p : interface->contract.inputs) s->inputs_.push_back({p.name, p.type, {}, {}});
     for (const IoPort& p : interface->contract.outputs) s->outputs_.push_back({p.name, p.type, {}, {}});
   } else {

@@ -7,6 +7,7 @@
 #include "base/subprocess.h"
 #include "base/text.h"
 #include "drivers/driver.h"
+#include "runtime/npuport_runtime_host.h"
 
 namespace npuport::app {
 namespace {
@@ -72,6 +73,25 @@ Finding probe(const Tool& tool, const std::string& path) {
   return {"ok", std::string(trim(text.substr(0, text.find('\n'))))};
 }
 
+// The runtime's backends: which of them find their libraries here.
+void add_backends(Outcome& o) {
+  npuport_runtime_host_register();
+  o.json["backends"] = Json::array();
+  o.text += "backends of the runtime\n";
+  for (size_t i = 0; i < npuport_backend_count(); ++i) {
+    const char* text = npuport_backend_probe(npuport_backend_name(i), nullptr, 0);
+    const Result<Json> probed = parse_json(text ? text : "", "backend");
+    if (!probed) continue;
+    const Json& j = *probed;
+    const auto field = [&](const char* key) { return j.value(key, std::string()); };
+    const bool usable = j.value("usable", false);
+    o.text += fmt::format("{:<14} {:<16} {}\n", field("backend"), usable ? "ok" : "not usable",
+                          trim(fmt::format("{} {} {}", field("version"), field("library"), field("detail"))));
+    if (!usable) o.text += fmt::format("    {}\n", field("hint"));
+    o.json["backends"].push_back(j);
+  }
+}
+
 }  // namespace
 
 CommandResult doctor(const App& app) {
@@ -104,6 +124,7 @@ CommandResult doctor(const App& app) {
     const std::string path = tool_path(app, std::string(d.tool));
     add(std::string(d.tool), std::string(d.doc), targets_of(d), path, probe(d, path));
   }
+  add_backends(o);
   return o;
 }
 

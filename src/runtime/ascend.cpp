@@ -1,5 +1,7 @@
 // Backend "ascend": Huawei's AscendCL, dlopened. Old installations have one libascendcl.so, newer ones libacl_rt.so and
 // libacl_mdl.so.
+#include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <mutex>
@@ -110,8 +112,10 @@ struct Libraries {
 
 Result<Libraries> open_libraries(const Options& options) {
   namespace fs = std::filesystem;
-  const std::string named = options.get("library", kVariable);
+  std::string named = options.get("library", kVariable);
   std::error_code ec;
+  if (const char* home = std::getenv("ASCEND_HOME_PATH"); named.empty() && home && *home)
+    named = std::string(home) + "/lib64";  // of the set_env.sh every CANN installation has
   const std::string folder = fs::is_directory(named, ec) ? named + "/" : "";
   Libraries out;
   const std::string one[] = {named.empty() || !folder.empty() ? folder + "libascendcl.so" : named};

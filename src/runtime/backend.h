@@ -69,7 +69,7 @@ struct Backend {
   std::string_view name;
   std::string_view doc;
   std::span<const std::string_view> options;  // keys it knows besides "threads"
-  std::string_view suffix;                    // of the files it takes from a port: ".tflite", ".dla", ".om"
+  std::string_view suffix;                    // of the compiled files it takes: ".dla", ".om"; "": the written model
   Result<std::unique_ptr<Model>> (*load)(const ModelSource& source, const Options& options);
   // What npuport_backend_probe gives, without "backend".
   Json (*probe)(const Options& options);

@@ -324,8 +324,7 @@ Json probe(const Options& options) {
 }
 
 constexpr std::string_view option_names[] = {"library"};
-constexpr Backend row{"litert", "LiteRT (TensorFlow Lite) on this machine's processor", option_names, ".tflite", load,
-                      probe};
+constexpr Backend row{"litert", "LiteRT (TensorFlow Lite) on this machine's processor", option_names, "", load, probe};
 
 }  // namespace
 

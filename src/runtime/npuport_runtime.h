@@ -138,20 +138,22 @@ NPUPORT_API const char* npuport_backend_probe(const char* backend, const npuport
 
 // Opens a model file as it is (its own inputs and outputs, no host steps; a port's parts: npuport_port_open_part).
 // `backend`: "host", "litert", "neuron", "ascend"; NULL or "": by the file – .dla neuron, .om ascend, else host when
-// linked in, else litert. Options, all optional, as text; each falls back to the environment variable behind it:
-//   every backend   threads (0 = all cores)
-//   litert          library (NPUPORT_LITERT_LIBRARY): path of libLiteRt.so 2.3.0
-//   neuron          library (NPUPORT_NEURON_LIBRARY): path; api: v1 | v2 | adapter (default: what the library offers,
-//   v2
-//                   first); suppress: none | input | output | both; boost 0…100; preference: performance | power |
-//                   turbo io: JSON list text, see npuport_session_open_memory
-//   ascend          library (NPUPORT_ASCEND_LIBRARY): path of libascendcl.so, or of the folder with libacl_rt.so;
-//   device host            profile: 1 = times per operator
+// linked in, else litert. Options, all optional, as text; where a variable is named, it counts when the option is
+// absent:
+// - threads: of host and litert, 0 = all cores; devices decide for themselves
+// - litert: library (NPUPORT_LITERT_LIBRARY) = path of libLiteRt.so 2.3.0
+// - neuron: library (NPUPORT_NEURON_LIBRARY) = path, else MediaTek's names on the loader's path;
+//   api = v2 | v1 | adapter, else the first of them the library offers;
+//   suppress = none | input | output | both (v1 and adapter); boost = 0…100; preference = performance | power | turbo;
+//   io = JSON text, see npuport_session_open_memory
+// - ascend: library (NPUPORT_ASCEND_LIBRARY) = path of libascendcl.so, or the folder of it or of libacl_rt.so, else
+//   lib64 of ASCEND_HOME_PATH, else the loader's path; device = its number
+// - host: profile = 1 for times per operator; reference = 1 for reference kernels only (slow, the same bits anywhere)
 NPUPORT_API npuport_status npuport_session_open(const char* path, const char* backend, const npuport_option* options,
                                                 size_t option_count, npuport_session** out);
-// The same from memory, which must stay valid and unchanged until the session is closed. Option `format` names what it
-// is ("tflite", "dla", "om", "ir-text") where the backend takes several. A .dla does not say what its inputs and
-// outputs are: a port's metadata do, or option `io`: {"inputs": [{"name", "dtype", "shape"}…], "outputs": […]}.
+// The same from memory, which must stay valid and unchanged until the session is closed. A .dla does not say what its
+// inputs and outputs are: a port's metadata do, or option `io`:
+// {"inputs": [{"name": "x", "dtype": "float32", "shape": [1, 3]}], "outputs": [...]}.
 NPUPORT_API npuport_status npuport_session_open_memory(const void* data, size_t bytes, const char* backend,
                                                        const npuport_option* options, size_t option_count,
                                                        npuport_session** out);
@@ -224,7 +226,9 @@ NPUPORT_API const char* npuport_port_folder(const npuport_port* port);
 //   interface  model (default): inputs and outputs as the model had them in PyTorch; host steps, permutations and casts
 //              run inside. raw: those of the file.
 //   verify     1 (default): SHA-256 of every file against the metadata; 0: sizes and shapes only
-//   file       which of the part's files; default: the one the backend takes (.dla neuron, .om ascend, else .tflite)
+//   file       which of the part's files; default: the one the backend takes (.dla neuron, .om ascend, else .tflite).
+//              Compiled files are those the metadata list, and {name of the .tflite}_*.dla (.om) beside them, whose
+//              number and sizes of inputs and outputs are compared but for which no hash is known
 // `part` may be NULL when there is only one.
 NPUPORT_API npuport_status npuport_port_open_part(const npuport_port* port, const char* part, const char* backend,
                                                   const npuport_option* options, size_t option_count,

@@ -84,6 +84,7 @@ class Reader {
   }
   PartFile file(const Json& j) {
     PartFile f{text(j, "file"), text(j, "sha256"), -1};
+    if (f.sha256.size() != 64) fail("the SHA-256 of '" + f.file + "' is none");
     if (j.is_object() && j.contains("bytes") && j["bytes"].is_number_integer()) f.bytes = j["bytes"].get<int64_t>();
     // The files lie beside the metadata: a path would let them name anything.
     if (f.file.empty() || f.file.find('/') != std::string::npos || f.file.starts_with('.'))
@@ -234,15 +235,38 @@ Result<const PortPart*> PortFolder::part(const char* name) const {
       .in_file(path_);
 }
 
-Result<const PartFile*> PortFolder::choose_file(const PortPart& part, const Options& options,
-                                                std::string_view suffix) const {
+// Compiled files that came after the metadata: `port` names them {stem of the written model}_{chip}{suffix}.
+std::vector<PartFile> PortFolder::compiled_files(const PortPart& part, std::string_view suffix) const {
+  std::vector<PartFile> out;
+  const std::string stem = fs::path(part.files.front().file).stem().string() + "_";
+  std::error_code ec;
+  for (fs::directory_iterator it(folder_, ec), end; !ec && it != end; it.increment(ec)) {
+    const std::string name = it->path().filename().string();
+    const bool listed =
+        std::any_of(part.files.begin(), part.files.end(), [&](const PartFile& f) { return f.file == name; });
+    if (!listed && name.starts_with(stem) && name.ends_with(suffix)) out.push_back({name, "", -1});
+  }
+  std::sort(out.begin(), out.end(), [](const PartFile& x, const PartFile& y) { return x.file < y.file; });
+  return out;
+}
+
+Result<PartFile> PortFolder::choose_file(const PortPart& part, const Options& options, std::string_view suffix) const {
   const std::string wanted = options.get("file");
+  if (wanted.empty() && suffix.empty()) return part.files.front();
+  std::vector<PartFile> files = part.files;
+  if (!suffix.empty())
+    for (PartFile& f : compiled_files(part, suffix)) files.push_back(std::move(f));
+  std::vector<PartFile> fitting;
   std::string list;
-  for (const PartFile& f : part.files) {
-    const bool fits = wanted.empty() ? f.file.ends_with(suffix) || suffix.empty() : f.file == wanted;
-    if (fits) return &f;
+  for (const PartFile& f : files) {
+    if (wanted.empty() ? f.file.ends_with(suffix) : f.file == wanted) fitting.push_back(f);
     list += (list.empty() ? "" : ", ") + f.file;
   }
+  if (fitting.size() == 1) return std::move(fitting.front());
+  if (fitting.size() > 1)
+    return Diag(diag::usage, "part '" + part.name + "' has several files *" + std::string(suffix) + ": " + list,
+                "name one by option file")
+        .in_file(path_);
   return Diag(diag::missing_entry,
               "part '" + part.name + "' has no file " + (wanted.empty() ? "*" + std::string(suffix) : wanted) +
                   ", only: " + list,
@@ -260,13 +284,13 @@ Result<std::shared_ptr<Session>> PortFolder::open_part(const PortPart& part, std
   NPU_TRY(check_options(options, *backend, known));
   NPU_ASSIGN(const std::string interface_name, options.choice("interface", interfaces));
   NPU_ASSIGN(const int64_t verify, options.integer("verify", 1, 0, 1));
-  NPU_ASSIGN(const PartFile* file, choose_file(part, options, backend->suffix));
+  NPU_ASSIGN(const PartFile file, choose_file(part, options, backend->suffix));
 
   ModelSource source;
-  source.path = folder_ + "/" + file->file;
+  source.path = folder_ + "/" + file.file;
   source.inputs = part.inputs;
   source.outputs = part.outputs;
-  NPU_TRY(check_file(source.path, *file, verify == 1));
+  NPU_TRY(check_file(source.path, file, verify == 1 && !file.sha256.empty()));
   std::optional<Interface> interface;
   if (interface_name == "model") {
     interface.emplace();

@@ -15,7 +15,7 @@ namespace npuport::runtime {
 // A file a part can be run from.
 struct PartFile {
   std::string file;    // plain name, beside the metadata
-  std::string sha256;  // empty: not recorded
+  std::string sha256;  // empty: compiled after the metadata were written
   int64_t bytes = -1;  // -1: not recorded
 };
 
@@ -40,7 +40,8 @@ class PortFolder {
   Result<const char*> metadata(std::string_view pointer);
 
  private:
-  Result<const PartFile*> choose_file(const PortPart& part, const Options& options, std::string_view suffix) const;
+  std::vector<PartFile> compiled_files(const PortPart& part, std::string_view suffix) const;
+  Result<PartFile> choose_file(const PortPart& part, const Options& options, std::string_view suffix) const;
   Status read_parts();
 
   std::string path_, folder_;

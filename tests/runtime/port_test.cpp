@@ -49,6 +49,26 @@ TEST_F(PortTest, RawInterface) {
   EXPECT_TRUE(s->run());
 }
 
+TEST_F(PortTest, CompiledFilesBesideTheMetadata) {
+  port_.metadata["parts"][0].erase("artefacts");
+  port_.save();
+  const auto port = rt::Port::open(port_.folder());
+  ASSERT_TRUE(port);
+  const rt::Options options = {{"library", std::string(NPUPORT_STANDIN_RUNTIME) + "/libneuron_runtime.so"}};
+  auto s = port->open_part("p", "neuron", options);
+  ASSERT_TRUE(s) << npuport_last_error(nullptr);
+  testing::run_small(*s);
+  write_text(port_.path("p_small_2_MT6991.dla"), "another chip");
+  const auto several = port->open_part("p", "neuron", options);
+  ASSERT_FALSE(several);
+  EXPECT_THAT(several.error().message, HasSubstr("several files *.dla"));
+  rt::Options named = options;
+  named.push_back({"file", "p_small_2_MT8371.dla"});
+  EXPECT_TRUE(port->open_part("p", "neuron", named));
+  named[1].value = "../p_small_2_MT8371.dla";
+  EXPECT_EQ(port->open_part("p", "neuron", named).error().status, NPUPORT_NOT_FOUND);
+}
+
 TEST_F(PortTest, SessionsOutliveThePort) {
   auto port = rt::Port::open(port_.folder());
   auto s = port->open_part("p", "host");

@@ -116,7 +116,7 @@ Json probe(const Options&) {
 }
 
 constexpr std::string_view option_names[] = {"profile", "reference"};
-constexpr Backend row{"host", "npuport's executor on this machine's processor", option_names, ".tflite", load, probe};
+constexpr Backend row{"host", "npuport's executor on this machine's processor", option_names, "", load, probe};
 
 }  // namespace
 }  // namespace npuport::runtime

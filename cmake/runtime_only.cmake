@@ -1,0 +1,28 @@
+# -DNPUPORT_RUNTIME_ONLY=ON: the device's libraries alone, base and runtime, for any toolchain. They need the C++ library,
+# threads and dl; fmt and nlohmann-json are used as headers, SHA-256 is our own, archives (zip) are left out.
+find_package(Threads REQUIRED)
+foreach(header fmt/core.h nlohmann/json.hpp)
+  string(REGEX REPLACE "/.*" "" name ${header})
+  # The build machine's headers: they hold templates only, the same for every processor.
+  find_path(NPUPORT_${name}_HEADERS ${header} REQUIRED NO_CMAKE_FIND_ROOT_PATH)
+  file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/headers)
+  file(CREATE_LINK ${NPUPORT_${name}_HEADERS}/${name} ${CMAKE_BINARY_DIR}/headers/${name} SYMBOLIC)
+endforeach()
+
+file(GLOB base_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/base/*.cpp)
+list(FILTER base_sources EXCLUDE REGEX "/(zip|subprocess|progress)\\.cpp$")
+file(GLOB runtime_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/runtime/*.cpp)
+add_library(npuport_base STATIC ${base_sources})
+add_library(npuport_runtime STATIC ${runtime_sources})
+target_include_directories(npuport_base PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>)
+target_include_directories(npuport_base SYSTEM PRIVATE ${CMAKE_BINARY_DIR}/headers)
+target_include_directories(npuport_runtime SYSTEM PRIVATE ${CMAKE_BINARY_DIR}/headers)
+target_compile_definitions(npuport_base PRIVATE FMT_HEADER_ONLY NPUPORT_OWN_SHA256)
+target_compile_definitions(npuport_runtime PRIVATE FMT_HEADER_ONLY NPUPORT_VERSION="${PROJECT_VERSION}")
+target_link_libraries(npuport_base PUBLIC Threads::Threads)
+target_link_libraries(npuport_runtime PUBLIC npuport_base ${CMAKE_DL_LIBS})
+include(cmake/install_runtime.cmake)
+if(NPUPORT_TESTS)
+  enable_testing()
+  add_subdirectory(tests/runtime/device)
+endif()

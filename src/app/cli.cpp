@@ -8,11 +8,14 @@
 
 #include "app/cmd_transcribe.h"
 #include "app/commands.h"
+#include "app/completion.h"
 #include "base/diag_codes.h"
 #include "base/mapped_file.h"
 #include "base/subprocess.h"
+#include "base/text.h"
 #include "ops/manifest.h"
 #include "runtime/npuport_runtime_host.h"
+#include "target/target.h"
 
 namespace npuport::app {
 namespace {
@@ -31,6 +34,8 @@ void add_model_options(CLI::App* c, ModelOptions& o) {
   c->add_flag("--raw", o.raw, "ignore the npuport.io metadata: use the file's own inputs and outputs");
 }
 
+constexpr const char* kRewritesHelp = "TOML file with rewrites of your own, proven like the built-in ones";
+
 struct Arguments {
   App app;
   std::vector<std::string> tool_options;
@@ -48,6 +53,7 @@ struct Arguments {
   UpscaleArgs upscale;
   int overlap = -1;
   TranscribeArgs transcribe;
+  std::string shell;
 };
 
 void add_inspect(CLI::App& root, Arguments& a, std::function<CommandResult()>& action) {
@@ -92,6 +98,7 @@ void add_convert(CLI::App& root, Arguments& a, std::function<CommandResult()>& a
   c->add_flag("--split-host", a.convert.split_host, "move what the target cannot run to host steps beside the file");
   c->add_flag("--allow-approximate", a.convert.allow_approximate, "allow rewrites of class approximate");
   c->add_flag("--assume-int32", a.convert.assume_int32, "take int64 values of unknown range to fit int32");
+  c->add_option("--rewrites", a.convert.rewrites, kRewritesHelp);
   add_model_options(c, a.convert.options);
   c->footer(
       "Examples:\n  npuport convert model.pt -o model.tflite --samples s.npz\n  npuport convert model.pt -o "
@@ -133,6 +140,7 @@ void add_analyze(CLI::App& root, Arguments& a, std::function<CommandResult()>& a
   c->add_option("MODEL", a.analyze.model, "model file")->required();
   c->add_option("--target", a.analyze.target, "target name or TOML file")->required();
   c->add_option("-o,--output", a.analyze.output, "folder for operator_analysis.md and .json");
+  c->add_option("--rewrites", a.analyze.rewrites, kRewritesHelp);
   add_model_options(c, a.analyze.options);
   c->footer(
       "Examples:\n  npuport analyze model.pt --target mt8371 --samples s.npz\n  npuport analyze model.tflite --target "
@@ -250,6 +258,7 @@ void add_port(CLI::App& root, Arguments& a, std::function<CommandResult()>& acti
   c->add_flag("--strict", a.port.strict, "UNVERIFIED and SKIP end with exit code 1 too");
   c->add_flag("--allow-approximate", a.port.allow_approximate, "allow rewrites of class approximate");
   c->add_flag("--assume-int32", a.port.assume_int32, "take int64 values of unknown range to fit int32");
+  c->add_option("--rewrites", a.port.rewrites, kRewritesHelp);
   c->add_flag("--float16", a.port.float16, "store weights as float16");
   c->add_flag("--init", a.port.init, "write a port.toml into the output folder and stop");
   c->add_flag("--force", a.port.force, "do every step again");
@@ -300,6 +309,45 @@ void add_transcribe(CLI::App& root, Arguments& a, std::function<CommandResult()>
       "  npuport transcribe talk.mp3 --model out/whisper --timestamps on --format srt -o subtitles/\n"
       "  npuport --json transcribe *.wav --model out/whisper-nano --baseline out/whisper-nano/baseline");
   c->callback([&] { action = [&] { return transcribe(a.app, a.transcribe); }; });
+}
+
+// What CLI11 knows of an option; --help comes by itself.
+std::vector<CompletionOption> completion_options(const CLI::App& app) {
+  std::vector<CompletionOption> out;
+  for (const CLI::Option* o : app.get_options()) {
+    if (o->get_snames().empty() && o->get_lnames().empty()) continue;  // positional
+    CompletionOption c;
+    for (const std::string& n : o->get_snames()) c.names.push_back("-" + n);
+    for (const std::string& n : o->get_lnames()) c.names.push_back("--" + n);
+    c.description = o->get_description();
+    c.takes_value = o->get_type_size() > 0;
+    const std::string type = o->get_type_name();  // "TEXT:{nchw,nhwc}" where the choices are known
+    if (const size_t open = type.find('{'), close = type.find('}', open); open < close && close != std::string::npos)
+      for (const std::string_view choice : split(std::string_view(type).substr(open + 1, close - open - 1), ','))
+        c.choices.emplace_back(trim(choice));
+    if (o->check_lname("target")) c.choices = builtin_targets();
+    out.push_back(std::move(c));
+  }
+  return out;
+}
+
+void add_completion(CLI::App& root, Arguments& a, std::function<CommandResult()>& action) {
+  CLI::App* c = root.add_subcommand("completion", "shell completion for bash, zsh or fish");
+  c->add_option("SHELL", a.shell, "bash, zsh or fish")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  c->footer(
+      "Examples:\n  source <(npuport completion bash)\n  npuport completion fish > "
+      "~/.config/fish/completions/npuport.fish");
+  c->callback([&] {
+    action = [&]() -> CommandResult {
+      std::vector<CompletionVerb> verbs;
+      for (const CLI::App* v : root.get_subcommands({}))
+        verbs.push_back({v->get_name(), v->get_description(), completion_options(*v)});
+      Outcome o;
+      NPU_ASSIGN(o.text, completion_script(a.shell, verbs, completion_options(root)));
+      o.json = Json{{"shell", a.shell}, {"script", o.text}};
+      return o;
+    };
+  });
 }
 
 Status set_tools(Arguments& a) {
@@ -401,6 +449,7 @@ int run_cli(int argc, char** argv) {
   add_transcribe(root, a, action);
   add_targets(root, a, action);
   add_doctor(root, a, action);
+  add_completion(root, a, action);
   // `trace` hands its arguments to the helper unread.
   const int verb = verb_index(argc, argv);
   if (verb < argc && std::string_view(argv[verb]) == "trace") {

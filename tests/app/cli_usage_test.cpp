@@ -5,7 +5,7 @@ namespace npuport::testing {
 namespace {
 
 const std::vector<std::string> kVerbs = {"inspect", "trace", "analyze", "convert", "verify",
-                                         "run",     "port",  "targets", "doctor"};
+                                         "run",     "port",  "targets", "doctor",  "completion"};
 
 TEST(CliUsage, VersionAndHelpGoToStdoutAndEndWithZero) {
   const Ran version = npuport_run({"--version"});
@@ -90,6 +90,36 @@ TEST(CliUsage, ToolsComeFromOptionsAndEnvironmentNeverFromPath) {
   EXPECT_EQ(r.code, 0) << r.err;
   EXPECT_EQ(r.out.find(folder.path()), std::string::npos) << r.out;
   EXPECT_FALSE(std::filesystem::exists(folder.path("ncc-tflite.ran")));
+}
+
+// What a shell answers after `words`, by sourcing the script and calling its function.
+std::string completed(const std::vector<std::string>& words) {
+  std::string line = "source <(\"$0\" completion bash); COMP_WORDS=(npuport";
+  for (const std::string& w : words) line += " '" + w + "'";
+  line += "); COMP_CWORD=" + std::to_string(words.size()) + "; _npuport; echo \"${COMPREPLY[@]}\"";
+  ProcessOptions options;
+  options.argv = {"/bin/bash", "-c", line, binary()};
+  const Result<ProcessResult> r = run_process(options);
+  EXPECT_TRUE(r && r->ok() && r->err.empty()) << (r ? r->err : to_text(r.error()));
+  return r ? r->out : "";
+}
+
+TEST(CliUsage, CompletionKnowsVerbsOptionsAndChoices) {
+  EXPECT_EQ(completed({"conv"}), "convert\n");
+  EXPECT_EQ(completed({"--threads", "2", "ver"}), "verify\n");
+  EXPECT_EQ(completed({"convert", "m.pt", "--io"}), "--io-layout\n");
+  EXPECT_EQ(completed({"convert", "m.pt", "--io-layout", ""}), "nchw nhwc\n");
+  EXPECT_EQ(completed({"port", "m.pt", "--target", "mt8"}), "mt8371\n");
+  EXPECT_EQ(completed({"port", "m.pt", "--samples", ""}), "\n") << "a file name: the shell's own completion";
+  EXPECT_EQ(completed({"run", "m.pt", "--js"}), "--json\n") << "global options, too";
+  for (const std::string shell : {"bash", "zsh", "fish"}) {
+    const Ran r = npuport_run({"completion", shell});
+    ASSERT_EQ(r.code, 0) << r.err;
+    for (const std::string& verb : kVerbs) EXPECT_NE(r.out.find(verb), std::string::npos) << shell << " " << verb;
+    EXPECT_NE(r.out.find("io-layout"), std::string::npos) << shell;
+    EXPECT_NE(r.out.find("nchw nhwc"), std::string::npos) << shell;
+  }
+  EXPECT_EQ(npuport_run({"completion", "tcsh"}).code, 2);
 }
 
 TEST(CliUsage, AFullStdoutIsAnEnvironmentError) {

@@ -66,7 +66,7 @@ bool shares_origin(const Node& a, const Node& b) {
 // Passes that make a refused operator legal, as opposed to those that only tidy up.
 bool changes_legality(const LedgerEntry& e) {
   return e.pass == "lower_illegal" || e.pass == "split_to_host" || e.pass == "fuse" || e.pass == "fold" ||
-         e.pass == "normalise_dtypes" || e.pass == "channels_last";
+         e.pass == "normalise_dtypes" || e.pass == "channels_last" || e.pass == "user_rewrites";
 }
 
 struct Fate {

@@ -3,6 +3,7 @@
 #include "app/commands.h"
 #include "app/legality.h"
 #include "app/prepare_part.h"
+#include "app/rewrites_file.h"
 #include "base/atomic_file.h"
 
 namespace npuport::app {
@@ -21,6 +22,8 @@ CommandResult analyze(const App& app, const AnalyzeArgs& args) {
     PrepareRequest request{target, {}, {}};
     request.options.io_layout = target.nhwc_io ? IoLayout::channels_last : IoLayout::keep;
     request.options.preferred = target.prefer;
+    NPU_ASSIGN(request.options.rewrites, read_rewrites(args.rewrites));
+    request.measure = request.options.rewrites != nullptr;
     NPU_TRY(prepare_graph(app, g, contract, ledger, request));
     const FormatMapper format = format_mapper(target);
     analysis = analyse("model", imported.graph, target, format, ledger, g, check(g, target, format));

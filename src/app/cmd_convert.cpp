@@ -6,6 +6,7 @@
 #include "app/legality.h"
 #include "app/model_file.h"
 #include "app/prepare_part.h"
+#include "app/rewrites_file.h"
 #include "base/diag_codes.h"
 #include "base/hash.h"
 #include "base/text.h"
@@ -85,7 +86,7 @@ CommandResult convert(const App& app, const ConvertArgs& args) {
   IoContract contract = model.contract();
   Ledger ledger;
   // IR text and TorchScript of the default target hold the graph as imported.
-  const bool rewrite = (!text && !torch) || args.target != "generic-tflite";
+  const bool rewrite = (!text && !torch) || args.target != "generic-tflite" || !args.rewrites.empty();
   if (rewrite) {
     PrepareRequest request{target, {}, {}};
     request.options.io_layout = args.io_layout == "nhwc" ? IoLayout::channels_last : IoLayout::keep;
@@ -93,6 +94,8 @@ CommandResult convert(const App& app, const ConvertArgs& args) {
     request.options.assume_int32 = args.assume_int32;
     request.options.split_host = args.split_host;
     request.options.preferred = target.prefer;
+    NPU_ASSIGN(request.options.rewrites, read_rewrites(args.rewrites));
+    request.measure = request.options.rewrites != nullptr;
     NPU_TRY(prepare_graph(app, g, contract, ledger, request));
     NPU_TRY(check_findings(g, target));
   }

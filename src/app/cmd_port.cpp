@@ -9,6 +9,7 @@
 #include "app/port_keys.h"
 #include "app/port_steps.h"
 #include "app/report.h"
+#include "app/rewrites_file.h"
 #include "base/atomic_file.h"
 #include "base/diag_codes.h"
 #include "base/hash.h"
@@ -114,10 +115,10 @@ CommandResult port(const App& app, const PortArgs& args) {
     return Outcome{0, Json{{"file", file}}, file + "\n"};
   }
   NPU_ASSIGN(run.target, load_target(run.project.target));
-  run.options = {args.strict,       args.allow_approximate,
-                 args.assume_int32, args.float16,
-                 args.force,        args.io_layout.empty() ? run.target.nhwc_io : args.io_layout == "nhwc",
-                 args.bundle,       args.compile_timeout};
+  NPU_ASSIGN(std::shared_ptr<const UserRewrites> rewrites, read_rewrites(args.rewrites));
+  const bool nhwc = args.io_layout.empty() ? run.target.nhwc_io : args.io_layout == "nhwc";
+  run.options = {args.strict, args.allow_approximate, args.assume_int32,   args.float16,  args.force,
+                 nhwc,        args.bundle,            args.compile_timeout, args.rewrites, std::move(rewrites)};
   run.out = args.output;
   NPU_ASSIGN(OutputFolder folder, OutputFolder::open(args.output));
   if (args.force) NPU_TRY(folder.drop_from(1));

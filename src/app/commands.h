@@ -32,6 +32,7 @@ struct ConvertArgs {
   bool allow_approximate = false;
   bool assume_int32 = false;
   int opset = 0;  // of .onnx: the newest to try; 0 = the target's
+  std::string rewrites;  // file with the user's own rewrites; empty = none
 };
 CommandResult convert(const App& app, const ConvertArgs& args);
 
@@ -46,6 +47,7 @@ CommandResult verify_models(const App& app, const VerifyArgs& args);
 
 struct AnalyzeArgs {
   std::string model, target, output;  // output: folder for operator_analysis.{md,json}; empty = print
+  std::string rewrites;
   ModelOptions options;
 };
 CommandResult analyze(const App& app, const AnalyzeArgs& args);
@@ -82,6 +84,7 @@ struct PortArgs {
   std::string name;
   std::string gate;
   std::string io_layout;  // empty = the target's default
+  std::string rewrites;   // file with the user's own rewrites; empty = none
   bool strict = false, allow_approximate = false, assume_int32 = false, float16 = false;
   bool init = false;             // write port.toml only
   bool force = false;            // ignore what earlier runs left

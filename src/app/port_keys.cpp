@@ -75,6 +75,7 @@ std::string rewrite_key(const PortContext& c) {
   const PortOptions& o = c.run.options;
   key.add(import_key(c.run)).add(target_fingerprint(c.run.target));
   key.add(fmt::format("{} {} {} {}", o.allow_approximate, o.assume_int32, o.float16, o.nhwc));
+  if (o.rewrites) key.add_file(o.rewrites_file);
   for (const auto& [op, decision] : c.decisions) key.add(op).add(decision);
   return key.hex();
 }

@@ -69,6 +69,8 @@ struct PortOptions {
   bool nhwc = true;
   std::string bundle;            // folder to pack the compiler's inputs and commands into; empty = none
   double compile_timeout = 600;  // seconds for one run of the compiler
+  std::string rewrites_file;
+  std::shared_ptr<const UserRewrites> rewrites;  // what it holds; may be none
 };
 
 struct PortRun {

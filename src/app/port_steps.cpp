@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "app/decision_names.h"
 #include "app/legality.h"
 #include "app/port_diagnose.h"
 #include "app/port_keys.h"
@@ -156,7 +157,8 @@ Status load_decisions(PortContext& c) {
       c.decisions,
       read_decisions(file_or_empty(c.run.path(kAnalysisMd)), file_or_empty(c.run.path(generated + kAnalysisMd)),
                      file_or_empty(c.run.path(kAnalysisJson)), file_or_empty(c.run.path(generated + kAnalysisJson))));
-  return {};
+  return check_decisions(c.decisions, file_or_empty(c.run.path(generated + kAnalysisJson)),
+                         c.run.options.rewrites.get());
 }
 
 namespace {

@@ -10,11 +10,13 @@ namespace npuport::app {
 
 Status prepare_graph(const App& app, Graph& g, IoContract& contract, Ledger& ledger, const PrepareRequest& request) {
   const TargetLegality legality(request.target, request.keep);
+  NPU_ASSIGN(const Target host_format, load_target("generic-tflite"));
+  const TargetLegality host_legality(host_format);
   RandomProver prover(request.options.ranges);
   const auto log = [&](int level, const std::string& line) { app.log(level + 1, line); };
   const bool channels_last = request.target.format != "onnx";  // its operators are NCHW
   NPU_ASSIGN(Prepared prepared, prepare(std::move(g), request.options, legality, request.measure ? &prover : nullptr,
-                                        ledger, log, channels_last));
+                                        ledger, log, &host_legality, channels_last));
   g = std::move(prepared.graph);
   contract = std::move(prepared.io);
   return {};
@@ -27,6 +29,7 @@ Status prepare_part(PortContext& c, PartRun& p) {
   request.options.assume_int32 = c.run.options.assume_int32;
   request.options.ranges = p.spec->ranges;
   request.options.preferred = c.run.target.prefer;
+  request.options.rewrites = c.run.options.rewrites;
   request.measure = true;
   const std::vector<std::string>& dtypes = c.run.target.dtypes;
   request.options.narrow_int64 =

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,6 +12,8 @@
 #include "passes/io_contract.h"
 
 namespace npuport {
+
+class UserRewrites;
 
 // How far a rewritten graph may differ from the one before.
 enum class Numerics : uint8_t {
@@ -90,6 +93,7 @@ struct PassOptions {
   std::vector<std::string> approximate;      // names of approximate rewrites a rule of the target allows
   // What the user decided for a node, by the name of its first output: "auto", "keep", "host" or a rewrite's name.
   std::map<std::string, std::string> decisions;
+  std::shared_ptr<const UserRewrites> rewrites;  // the user's own rows; may be none
 };
 
 // True when an approximate rewrite may be used.
@@ -104,6 +108,8 @@ struct PassContext {
   // One line per pass, and per refused rewrite at level 1; may be empty.
   std::function<void(int level, const std::string& line)> log;
   std::string pass;  // name of the running pass
+  // What the files of host steps cannot hold; none: they hold everything.
+  const Legality* host_legality = nullptr;
 
   void say(int level, const std::string& line) const {
     if (log) log(level, line);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <set>
 
 #include "base/diag_codes.h"
 #include "ir/registry.h"
@@ -279,17 +280,100 @@ Status check_names(const ExprNode& e, bool pattern) {
   return {};
 }
 
+// Every name the replacement uses is bound by the pattern, or by the replacement before; every root gets a result.
+class Bindings {
+ public:
+  explicit Bindings(const std::vector<Statement>& match) {
+    for (const Statement& s : match) {
+      values_.insert(s.results.begin(), s.results.end());
+      collect(s.expr);
+    }
+  }
+
+  Status check(const std::vector<Statement>& replace, const Pattern& p) {
+    std::set<std::string, std::less<>> made;
+    for (const Statement& s : replace) {
+      NPU_TRY(check(s.expr, made));
+      made.insert(s.results.begin(), s.results.end());
+    }
+    for (const size_t r : p.roots)
+      if (!made.contains(p.values[r].name))
+        return Diag(diag::syntax, "the replacement does not make %" + p.values[r].name);
+    return {};
+  }
+
+ private:
+  void collect(const ExprNode& e) {
+    if (e.op.empty()) {
+      if (e.name.starts_with('$')) {
+        numbers_.insert(e.name.substr(1));
+      } else if (!e.number) {
+        values_.insert(e.name);
+      }
+    }
+    for (const auto& [key, text] : e.attrs) {
+      if (!text.starts_with('$')) continue;
+      if (key == "rest") {
+        rests_.insert(text.substr(1));
+      } else if (const auto def = attr_of(e.op, key)) {
+        attrs_.emplace(text.substr(1), def->kind);
+      }
+    }
+    for (const ExprNode& arg : e.args) collect(arg);
+  }
+
+  static const AttrDef* attr_of(const std::string& op_name, const std::string& key) {
+    const OpDef* row = Registry::global().find(op_name);
+    if (!row) return nullptr;
+    const auto def =
+        std::find_if(row->attrs.begin(), row->attrs.end(), [&](const AttrDef& d) { return d.name == key; });
+    return def == row->attrs.end() ? nullptr : &*def;
+  }
+
+  Status check(const ExprNode& e, const std::set<std::string, std::less<>>& made) const {
+    const auto unbound = [](const std::string& what) { return Diag(diag::syntax, what + " is bound nowhere"); };
+    if (e.op.empty() && !e.number && e.name != "_") {
+      if (e.name.starts_with('$')) {
+        const std::string n = e.name.substr(1);
+        const auto a = attrs_.find(n);
+        const bool number = a != attrs_.end() && (a->second == AttrKind::real || a->second == AttrKind::integer);
+        if (!numbers_.contains(n) && !number) return unbound("the number $" + n);
+      } else if (!values_.contains(e.name) && !made.contains(e.name)) {
+        return unbound("%" + e.name);
+      }
+    }
+    for (const auto& [key, text] : e.attrs) {
+      if (!text.starts_with('$')) continue;
+      const std::string n = text.substr(1);
+      if (key == "rest") {
+        if (!rests_.contains(n)) return unbound("rest=$" + n);
+        continue;
+      }
+      const AttrDef* def = attr_of(e.op, key);
+      const auto a = attrs_.find(n);
+      const bool fits = a != attrs_.end() ? def && a->second == def->kind
+                                          : numbers_.contains(n) && def && def->kind == AttrKind::real;
+      if (!fits) return unbound(key + "=$" + n);
+    }
+    for (const ExprNode& arg : e.args) NPU_TRY(check(arg, made));
+    return {};
+  }
+
+  std::set<std::string, std::less<>> values_, numbers_, rests_;
+  std::map<std::string, AttrKind, std::less<>> attrs_;
+};
+
 }  // namespace
 
 Status check_rewrite(const Rewrite& row) {
-  NPU_TRY(Pattern::parse(row.match, row.replace));
   NPU_ASSIGN(const std::vector<Statement> match, parse_statements(row.match));
   for (const Statement& s : match) NPU_TRY(check_names(s.expr, true));
+  NPU_ASSIGN(const Pattern pattern, Pattern::parse(row.match, row.replace));
   if (row.replace.empty() && !row.build) return Diag(diag::syntax, "a rewrite needs a replacement");
   if (row.replace.empty()) return {};
   NPU_ASSIGN(const std::vector<Statement> replace, parse_statements(row.replace));
   for (const Statement& s : replace) NPU_TRY(check_names(s.expr, false));
-  return {};
+  return Bindings(match).check(replace, pattern);
 }
 
 }  // namespace npuport

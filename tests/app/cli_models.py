@@ -57,6 +57,13 @@ def torch_models(folder):
         nan.second.weight[0, 0, 0, 0] = float("nan")
         torch.jit.save(torch.jit.trace(nan, x), os.path.join(folder, "nan_weights.pt"))
 
+    with torch.no_grad():
+        loud = nn.Linear(64, 64).eval()
+        loud.weight *= 3000.0
+        h = torch.randn(2, 64)
+        torch.jit.save(torch.jit.trace(loud, h), os.path.join(folder, "loud.pt"))
+        save(folder, "loud.npz", **{"in.0": h.numpy(), "out.0": loud(h).numpy()})
+
     class Unsupported(nn.Module):
         def forward(self, x):
             a = torch.igamma(x, x)

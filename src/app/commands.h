@@ -31,7 +31,7 @@ struct ConvertArgs {
   bool split_host = false;
   bool allow_approximate = false;
   bool assume_int32 = false;
-  int opset = 0;  // of .onnx: the newest to try; 0 = the target's
+  int opset = 0;         // of .onnx: the newest to try; 0 = the target's
   std::string rewrites;  // file with the user's own rewrites; empty = none
 };
 CommandResult convert(const App& app, const ConvertArgs& args);

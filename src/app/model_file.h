@@ -18,10 +18,10 @@ struct ModelFileOptions {
 };
 
 struct ModelFile {
-  size_t operators = 0;                    // of the file
+  size_t operators = 0;                   // of the file
   std::map<std::string, int64_t> counts;  // by format operator
-  int opset = 0;                   // 0 for other formats
-  std::vector<std::string> files;  // the model first
+  int opset = 0;                          // 0 for other formats
+  std::vector<std::string> files;         // the model first
 };
 
 // Logs each opset that was given up. Errors as of the writers; `usage` for any other ending.

@@ -9,12 +9,18 @@
 #include "ir/builder.h"
 #include "ir/cost.h"
 #include "passes/lower.h"
+#include "passes/pipeline.h"
 
 namespace npuport {
 namespace {
 
-// What the host may compute per side: a projection of a few coordinates, not the network.
+// What the host may compute per side: a projection of a few coordinates, not the network. A tenth of a small network's
+// work is too much, unless it is next to nothing.
 constexpr int64_t kHostMacs = int64_t{1} << 20;
+constexpr int64_t kAnyMacs = int64_t{1} << 14;
+constexpr int64_t kMacsShare = 10;
+// More operators than this may not be half of the graph.
+constexpr size_t kAnyNodes = 32;
 
 // Letters, digits, '_', '-' and '.' only: names of files and inputs.
 std::string plain(std::string_view s) {
@@ -41,11 +47,13 @@ class Splitter {
         const auto it = c_.options.decisions.find(g_.value(g_.node(id).outputs[0]).name);
         if (it != c_.options.decisions.end() && it->second == "host") wanted_.push_back(id);
       }
+    most_macs_ = host_macs_limit(g_);
     for (const NodeId id : wanted_) {
       if (prefix_.contains(id) || suffix_.contains(id)) continue;
-      take(id);
+      NPU_TRY(take(id));
     }
     drop_overlap();
+    keep_the_most();
     if (prefix_.empty() && suffix_.empty()) return size_t{0};
     const size_t moved = prefix_.size() + suffix_.size();
     if (!prefix_.empty()) NPU_TRY(split_prefix());
@@ -83,19 +91,71 @@ class Splitter {
     return out;
   }
 
-  int64_t macs_of(const Set& nodes, NodeId but) const {
+  int64_t macs_of(const Set& nodes) const {
     int64_t macs = 0;
-    for (const NodeId n : nodes) macs += n == but ? 0 : node_macs(g_, n);
+    for (const NodeId n : nodes) macs += node_macs(g_, n);
     return macs;
   }
 
-  // The side that takes less work, when that is little enough; the prefix when both are the same.
-  void take(NodeId id) {
-    const Set before = ancestors(id), after = descendants(id);
-    const int64_t before_macs = macs_of(before, id), after_macs = macs_of(after, id);
-    if (std::min(before_macs, after_macs) > kHostMacs) return;
-    const bool first = before_macs <= after_macs;
-    (first ? prefix_ : suffix_).insert((first ? before : after).begin(), (first ? before : after).end());
+  // The side that takes less work, when that is little enough and the host's file format can hold it; the prefix when
+  // both take the same.
+  Status take(NodeId id) {
+    struct Side {
+      Set nodes;
+      Set* goes_to;
+      int64_t macs;
+    };
+    Side sides[] = {{ancestors(id), &prefix_, 0}, {descendants(id), &suffix_, 0}};
+    for (Side& s : sides) s.macs = macs_of(s.nodes);
+    const auto work = [](const Side& s) { return std::pair(s.macs, s.nodes.size()); };
+    if (work(sides[1]) < work(sides[0])) std::swap(sides[0], sides[1]);
+    for (const Side& s : sides) {
+      if (s.macs > most_macs_) break;
+      NPU_ASSIGN(const bool fits, host_can_run(s.nodes));
+      if (!fits) continue;
+      s.goes_to->insert(s.nodes.begin(), s.nodes.end());
+      break;
+    }
+    return {};
+  }
+
+  // Lookups become tables; the other nodes must lower to what the host's format holds.
+  Result<bool> host_can_run(const Set& nodes) {
+    if (!c_.host_legality) return true;
+    Graph host;
+    std::map<ValueId, ValueId> map;
+    std::vector<ValueId> results;
+    for (const NodeId id : g_.topological()) {
+      if (!nodes.contains(id) || lookup(id)) continue;
+      for (const ValueId v : g_.node(id).inputs)
+        if (v.valid() && !map.contains(v) && !g_.is_constant(v)) map[v] = host.add_input(g_.value(v).name, g_.type(v));
+      HostStep unused;
+      NPU_TRY(clone(id, host, map, unused));
+      for (const ValueId v : g_.node(id).outputs) results.push_back(map.at(v));
+    }
+    host.set_outputs(results);
+    const size_t mark = c_.ledger.size();
+    const Result<bool> legal = lower_for_host(host, c_);
+    c_.ledger.truncate(mark);
+    return legal;
+  }
+
+  // The graph of a host step as its file holds it.
+  Result<std::shared_ptr<const Graph>> finished(Graph host) {
+    NPU_ASSIGN([[maybe_unused]] const bool legal, lower_for_host(host, c_));
+    return std::make_shared<const Graph>(host.compacted());
+  }
+
+  // A model most of which the target refuses is no model for the target: only lookups leave it then.
+  void keep_the_most() {
+    const size_t moved = prefix_.size() + suffix_.size();
+    if (moved <= kAnyNodes || moved * 2 <= g_.node_count()) return;
+    c_.say(0, fmt::format("{}: nothing moved: the host would run {} of {} operators", c_.pass, moved, g_.node_count()));
+    suffix_.clear();
+    Set lookups;
+    for (const NodeId id : prefix_)
+      if (lookup(id)) lookups.insert(id);
+    prefix_ = std::move(lookups);
   }
 
   // A node cannot be on both sides: what the suffix shares with the prefix stays in the prefix, and a suffix that loses
@@ -215,7 +275,7 @@ class Splitter {
       step.outputs.push_back(g_.value(fresh).name);
     }
     host.set_outputs(outputs);
-    step.graph = std::make_shared<const Graph>(host.compacted());
+    NPU_ASSIGN(step.graph, finished(std::move(host)));
     c_.io->host_steps.push_back(std::move(step));
     return {};
   }
@@ -313,7 +373,7 @@ class Splitter {
     host.set_outputs(host_outputs);
     g_.set_outputs(kept);
     c_.io->file_outputs = kept_bindings;
-    step.graph = std::make_shared<const Graph>(host.compacted());
+    NPU_ASSIGN(step.graph, finished(std::move(host)));
     c_.io->host_steps.push_back(std::move(step));
     return {};
   }
@@ -374,6 +434,7 @@ class Splitter {
   PassContext& c_;
   std::vector<NodeId> wanted_;
   Set prefix_, suffix_;
+  int64_t most_macs_ = 0;
   std::set<ValueId> host_values_;
 };
 
@@ -383,6 +444,8 @@ Result<size_t> run_split(Graph& g, PassContext& c) {
 }
 
 }  // namespace
+
+int64_t host_macs_limit(const Graph& g) { return std::min(kHostMacs, std::max(kAnyMacs, total_macs(g) / kMacsShare)); }
 
 const PassDef split_to_host_pass{"split_to_host", "Moves what the target refuses to the host.", Stage::canonical,
                                  run_split};

@@ -15,9 +15,9 @@ const std::vector<Rewrite>& all_rows() {
   static const std::vector<Rewrite> rows = [] {
     std::vector<Rewrite> v;
     for (const auto family :
-         {lower_norm_rows(), lower_activation_rows(), lower_mask_rows(), lower_index_rows(), lower_rank_rows(),
-          lower_product_rows(), lower_conv_rows(), lower_window_rows(), lower_movement_rows(), lower_sequence_rows(),
-          lower_logic_rows(), lower_element_rows(), lower_sampling_rows()})
+         {lower_norm_rows(), lower_activation_rows(), lower_approximate_rows(), lower_mask_rows(), lower_index_rows(),
+          lower_rank_rows(), lower_product_rows(), lower_conv_rows(), lower_window_rows(), lower_movement_rows(),
+          lower_sequence_rows(), lower_logic_rows(), lower_element_rows(), lower_sampling_rows()})
       v.insert(v.end(), family.begin(), family.end());
     return v;
   }();
@@ -120,7 +120,8 @@ class Lowering {
 
   // Applies one candidate in place; nullopt when it does not fit or does not take `id` away.
   std::optional<std::vector<NodeId>> apply(Graph& g, NodeId id, std::string_view name, const std::string& reason) {
-    if (name == kBody) return apply_body(g, id, reason);
+    // The ledger, and so the analysis, calls it OPERATOR_body.
+    if (name == kBody || name == std::string(g.node(id).op->name) + "_body") return apply_body(g, id, reason);
     const Rewrite* r = rules().find(name);
     if (!r) return std::nullopt;
     std::vector<NodeId> all;

@@ -25,6 +25,7 @@ std::vector<IllegalNode> illegal_nodes(const Graph& g, const Legality& legality)
 // Families, in the order they are tried (passes/lower/<family>.cpp).
 std::span<const Rewrite> lower_norm_rows();
 std::span<const Rewrite> lower_activation_rows();
+std::span<const Rewrite> lower_approximate_rows();
 std::span<const Rewrite> lower_mask_rows();
 std::span<const Rewrite> lower_index_rows();
 std::span<const Rewrite> lower_rank_rows();

@@ -35,7 +35,7 @@ def run_file(path, arrays):
     runner = litert._interpreter(path, False)
     for d, a in zip(runner.get_input_details(), arrays, strict=True):
         given = np.ascontiguousarray(a.astype(d["dtype"]))
-        if not np.array_equal(given.astype(a.dtype), a):
+        if not np.array_equal(given.astype(a.dtype), a, equal_nan=a.dtype.kind == "f"):
             raise ValueError(f"input {d['name']}: {a.dtype} does not fit {np.dtype(d['dtype'])}")
         if list(given.shape) != list(d["shape"]):
             raise ValueError(f"input {d['name']} is {list(d['shape'])}, not {list(given.shape)}")

@@ -7,6 +7,7 @@
 #include "passes/cleanup.h"
 #include "passes/domain.h"
 #include "passes/lower.h"
+#include "passes/pipeline.h"
 #include "support.h"
 
 namespace npuport::testing {
@@ -51,6 +52,16 @@ inline std::set<std::string> fired(const Ledger& l) {
   std::set<std::string> out;
   for (const LedgerEntry& e : l.entries()) out.insert(e.rewrite);
   return out;
+}
+
+inline Prepared prepared(const Graph& g, const Legality& legality, PassOptions options = {},
+                         const Legality* host = nullptr) {
+  ops::register_all();
+  Ledger ledger;
+  options.verify = true;
+  Result<Prepared> p = prepare(g, options, legality, nullptr, ledger, {}, host);
+  if (!p) ADD_FAILURE() << to_text(p.error());
+  return p ? std::move(*p) : Prepared{};
 }
 
 }  // namespace npuport::testing

@@ -32,6 +32,11 @@ std::vector<ValueId> build_selu(Builder& b, const Match& m) {
   return {elu(b, m.value("x"), scale, scale * alpha, 1)};
 }
 
+std::vector<ValueId> build_leaky_prelu(Builder& b, const Match& m) {
+  const ValueId x = m.value("x");
+  const ValueId slope = b.reshape(number(b, attr(m, "a"), x), {1});
+  return {b.op("prelu", {x, slope}, {{"axis", int64_t{1}}})};
+}
 std::vector<ValueId> build_leaky_maximum(Builder& b, const Match& m) {
   return {b.op("maximum", {m.value("x"), scaled(b, m.value("x"), attr(m, "a"))})};
 }
@@ -147,6 +152,10 @@ Reason simple_exponent(const Graph& g, const Match& m) {
 constexpr std::string_view kIdentity = "An identity of the functions; float rounding apart the same.";
 
 constexpr Rewrite kRows[] = {
+    {.name = "leaky_relu_as_prelu",
+     .doc = "x > 0: x; else a*x: prelu with one slope for all channels.",
+     .match = "%y = leaky_relu(%x, alpha=$a)",
+     .build = build_leaky_prelu},
     {.name = "elu_as_parts",
      .doc = "x > 0: x; else alpha*(e^x - 1): the sum of relu(x) and alpha*(e^min(x,0) - 1).",
      .match = "%y = elu(%x, alpha=$a)",

@@ -211,6 +211,25 @@ std::vector<ValueId> build_resize(Builder& b, const Match& m) {
   return {b.reshape(v, y)};
 }
 
+// ---- a factor and a term per channel (a batch norm that no convolution takes in)
+
+bool per_channel(const Graph& g, ValueId v, int64_t channels) {
+  const Shape& s = g.shape(v);
+  return g.type(v).dtype == DType::f32 && !s.empty() && s.size() <= 4 && s.back() == channels &&
+         element_count(s) == channels;
+}
+Reason affine_per_channel(const Graph& g, const Match& m) {
+  const Shape& x = g.shape(m.value("x"));
+  if (x.size() != 4 || x[3] < 2 || element_count(x) == 0) return "it is no image of several channels";
+  const bool fits = per_channel(g, m.value("S"), x[3]) && per_channel(g, m.value("T"), x[3]);
+  return fits ? Reason() : Reason("factor and term are not one number per channel");
+}
+std::vector<ValueId> build_depthwise(Builder& b, const Match& m) {
+  const int64_t channels = b.shape(m.value("x"))[3];
+  const ValueId weight = b.reshape(m.value("S"), {channels, 1, 1, 1}), bias = b.reshape(m.value("T"), {channels});
+  return {b.op("conv2d", {m.value("x"), weight, bias}, {{"groups", channels}, {"layout", "nhwc"}})};
+}
+
 constexpr std::string_view kGroupDoc = "Groups see and make separate channels.";
 
 constexpr Rewrite kRows[] = {
@@ -261,6 +280,11 @@ constexpr Rewrite kRows[] = {
      .match = "%y = resize2d(%x, rest=$r)",
      .check = resize_fits,
      .build = build_resize},
+    {.name = "affine_as_depthwise",
+     .doc = "A factor and a term per channel are a depthwise convolution with one tap.",
+     .match = "%p = mul(%x, %S); %y = add(%p, %T)",
+     .check = affine_per_channel,
+     .build = build_depthwise},
 };
 
 }  // namespace

@@ -1,13 +1,12 @@
 // Gathering and scattering single elements, as positions in the flattened tensor.
 #include <limits>
+#include <map>
 #include <set>
 
-#include "passes/lower.h"
+#include "passes/lower/common.h"
 
 namespace npuport {
 namespace {
-
-using Reason = std::optional<std::string>;
 
 Ints strides_of(const Shape& s) {
   Ints out(s.size(), 1);
@@ -133,6 +132,56 @@ std::vector<ValueId> build_overwrite(Builder& b, const Match& m) {
   return {b.op("where", {taken, placed, x})};
 }
 
+// Rows [start, start + count) of the old tensor or of the updates.
+struct Piece {
+  bool update;
+  int64_t start, count;
+};
+constexpr size_t kMostPieces = 32;
+
+// What a scatter along dim 0 with constant rows puts together, top to bottom; empty: not that, or too many pieces.
+std::vector<Piece> pieces_of(const Graph& g, const Match& m) {
+  const Tensor& at = *g.value(m.value("I")).constant;
+  const Shape& x = g.shape(m.value("x"));
+  if (at.shape.size() != 2 || at.shape[1] != 1 || x.empty() || element_count(x) == 0) return {};
+  std::map<int64_t, int64_t> update_of;  // row → row of the updates
+  for (int64_t i = 0; i < at.count(); ++i) {
+    const int64_t row = get_int(at, i);
+    if (row < 0 || row >= x[0] || !update_of.emplace(row, i).second) return {};
+  }
+  std::vector<Piece> out;
+  const auto add = [&](bool update, int64_t start, int64_t count) {
+    if (count == 0) return;
+    if (!out.empty() && out.back().update == update && out.back().start + out.back().count == start) {
+      out.back().count += count;
+    } else {
+      out.push_back({update, start, count});
+    }
+  };
+  int64_t next = 0;
+  for (const auto& [row, update] : update_of) {
+    add(false, next, row - next);
+    add(true, update, 1);
+    next = row + 1;
+    if (out.size() > kMostPieces) return {};
+  }
+  add(false, next, x[0] - next);
+  return out;
+}
+Reason rows_replaced(const Graph& g, const Match& m) {
+  if (std::get<std::string>(m.attr("r")) != "none") return "it does not replace";
+  return pieces_of(g, m).empty() ? Reason("its rows are not a few different ones of the first dim") : Reason();
+}
+std::vector<ValueId> build_rows(Builder& b, const Match& m) {
+  std::vector<ValueId> parts;
+  for (const Piece& p : pieces_of(b.graph(), m)) {
+    const ValueId from = m.value(p.update ? "u" : "x");
+    const bool whole = p.start == 0 && p.count == b.shape(from)[0];
+    parts.push_back(whole ? from : slice(b, from, 0, p.start, p.start + p.count));
+  }
+  return {parts.size() == 1 ? parts[0] : b.op("concat", std::move(parts), {{"axis", int64_t{0}}})};
+}
+
 // The same number everywhere: how often it is written does not matter, only whether.
 Reason writes_one_number(const Graph& g, const Match& m) {
   if (std::get<std::string>(m.attr("r")) != "none") return "it does not replace";
@@ -179,6 +228,11 @@ constexpr Rewrite kRows[] = {
      .match = "%y = scatter_nd(%x, %I, %u, reduction=$r)",
      .check = overwrites_once,
      .build = build_overwrite},
+    {.name = "scatter_rows_as_pieces",
+     .doc = "Rows that are replaced come from the updates, the others from the old tensor, each once and in order.",
+     .match = "%y = scatter_nd(%x, %I, %u, reduction=$r)",
+     .check = rows_replaced,
+     .build = build_rows},
     {.name = "scatter_one_number",
      .doc = "Elements that were hit at least once hold the number, the others their old value.",
      .match = "%y = scatter_nd(%x, %i, %U, reduction=$r)",

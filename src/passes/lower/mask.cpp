@@ -1,6 +1,7 @@
 // Comparisons, selections and bool tensors as arithmetic on 0 and 1, and masks as terms.
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "passes/domain.h"
 #include "passes/lower.h"
@@ -180,14 +181,60 @@ std::vector<ValueId> build_finite_term(Builder& b, const Match& m) {
 
 // ---- anywhere
 
+// True when the operator may make infinities or NaN of finite numbers.
+bool singular(const Graph& g, const Node& n, const Domains& domains) {
+  const auto range = [&](size_t i) { return domains.of(n.inputs[i]).value_or(ValueRange{-HUGE_VAL, HUGE_VAL, false}); };
+  const std::string_view op = n.op->name;
+  if (op == "sqrt") return range(0).low < 0;
+  if (op == "log1p") return range(0).low <= -1;
+  if (op == "log" || op == "log2" || op == "log10" || op == "rsqrt") return range(0).low <= 0;
+  if (op == "exp" || op == "expm1" || op == "sinh" || op == "cosh")
+    return range(0).high > 80 || (op.ends_with('h') && range(0).low < -80);
+  if (op == "div" || op == "fmod" || op == "remainder" || op == "reciprocal") {
+    const size_t divisor = op == "reciprocal" ? 0 : 1;
+    if (const auto& c = g.value(n.inputs[divisor]).constant; c) {
+      for (int64_t i = 0; i < c->count(); ++i)
+        if (get_double(*c, i) == 0) return true;
+      return false;
+    }
+    return range(divisor).low <= 0 && range(divisor).high >= 0;
+  }
+  if (op == "pow") {
+    const std::optional<double> e = uniform_value(g, n.inputs[1]);
+    return !e || *e < 0 || *e != std::floor(*e) || *e > 4;
+  }
+  for (const std::string_view other : {"tan", "asin", "acos", "acosh", "atanh"})
+    if (op == other) return true;
+  return false;
+}
+
+// What a selection may be there to hide: NaN or infinity on the side that is not taken. Products with weights are not
+// looked through: what is not finite there is not finite in every result.
+bool surely_finite(const Graph& g, ValueId v) {
+  const auto ranges = declared_ranges(g);
+  const Domains domains(g, ranges);
+  if (g.is_constant(v)) {
+    const std::optional<ValueRange> r = domains.of(v);
+    return r && std::isfinite(r->low) && std::isfinite(r->high);
+  }
+  std::set<NodeId> seen;
+  std::vector<ValueId> work{v};
+  while (!work.empty()) {
+    const Node* n = g.producer(work.back());
+    const NodeId id = n ? g.value(work.back()).producer : NodeId{};
+    work.pop_back();
+    if (!n || n->op->macs || !seen.insert(id).second) continue;
+    if (singular(g, *n, domains)) return false;
+    for (const ValueId in : n->inputs)
+      if (in.valid()) work.push_back(in);
+  }
+  return true;
+}
+
 Reason selection_fits(const Graph& g, const Match& m) {
   if (g.type(m.value("y")).dtype != DType::f32) return "it selects no float32 values";
-  for (const char* side : {"a", "b"}) {
-    const ValueId v = m.value(side);
-    if (!g.is_constant(v)) continue;
-    const std::optional<ValueRange> r = Domains(g, {}).of(v);
-    if (!r || !std::isfinite(r->low) || !std::isfinite(r->high)) return "a side is not finite";
-  }
+  for (const char* side : {"a", "b"})
+    if (!surely_finite(g, m.value(side))) return "a side may be infinite or NaN where it is not selected";
   return not_arithmetic(g, m.value("c"));
 }
 

@@ -13,7 +13,7 @@
 namespace npuport {
 
 // The newest opset of the domain ai.onnx whose operators the rows know.
-inline constexpr int kOnnxOpset = 26;
+inline constexpr int kOnnxOpset = 28;
 
 // ---- the plain model
 // -------------------------------------------------------------------------------------------------

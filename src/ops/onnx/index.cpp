@@ -175,8 +175,7 @@ void read_topk(OnnxRead& c) {
   const int64_t k = c.opset() < 10 ? c.i("k", 0) : c.const_int(1);
   const bool largest = c.opset() < 11 || c.i("largest", 1) != 0;
   if (c.stopped()) return;
-  const auto out =
-      c.b.ops("topk", {x}, {{"k", k}, {"axis", c.i("axis", -1)}, {"largest", largest}, {"sorted", true}});
+  const auto out = c.b.ops("topk", {x}, {{"k", k}, {"axis", c.i("axis", -1)}, {"largest", largest}, {"sorted", true}});
   for (size_t i = 0; i < out.size(); ++i) c.ret(i, out[i]);
 }
 

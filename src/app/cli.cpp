@@ -54,6 +54,7 @@ struct Arguments {
   int overlap = -1;
   TranscribeArgs transcribe;
   std::string shell;
+  DiagnoseArgs diagnose;
 };
 
 void add_inspect(CLI::App& root, Arguments& a, std::function<CommandResult()>& action) {
@@ -241,6 +242,41 @@ void add_doctor(CLI::App& root, Arguments& a, std::function<CommandResult()>& ac
 void add_trace(CLI::App& root, Arguments& a, std::function<CommandResult()>& action) {
   CLI::App* c = root.add_subcommand("trace", "checkpoint → TorchScript, samples and baseline, by the Python helper");
   c->callback([&] { action = [&] { return trace(a.app, a.trace); }; });
+}
+
+void add_diagnose(CLI::App& root, Arguments& a, std::function<CommandResult()>& action) {
+  CLI::App* c = root.add_subcommand(
+      "diagnose", "divide and conquer on a model a compiler refuses: culprits, cures, a model it takes");
+  DiagnoseArgs& d = a.diagnose;
+  c->add_option("MODEL", d.model, "model file")->required();
+  c->add_option("--target", d.target, "target name or TOML file")->required();
+  c->add_option("-o,--output", d.output, "output folder; everything goes to OUTPUT/diagnose")->required();
+  c->add_option("--compiler", d.compiler, "any command: 'mycc {input} -o {output}'; default: the target's compiler");
+  c->add_option("--compiler-arg", d.extra, "one more argument for the compiler");
+  c->add_option("--cut", d.cuts, "names of values after which to cut, beside the narrow points");
+  c->add_option("--range", d.ranges,
+                "NAME=LOW:HIGH, what an input can hold; without a point or exponent: whole numbers only");
+  c->add_option("--max-compiles", d.max_compiles, "stop after so many compiler runs (0: no limit)")->default_str("0");
+  c->add_option("--repeats", d.repeats, "equal verdicts before one is believed")
+      ->check(CLI::Range(1, 9))
+      ->default_str("1");
+  c->add_option("--rounds", d.rounds, "hunts, each after the cures of the one before")
+      ->check(CLI::Range(1, 50))
+      ->default_str("6");
+  c->add_option("--timeout", d.timeout, "seconds a compile may take")->check(CLI::PositiveNumber)->default_str("600");
+  c->add_option("--whitelist", d.whitelist,
+                "file of operators seen to pass, read and extended; default: in the output folder");
+  c->add_flag("--allow-approximate", d.allow_approximate, "allow rewrites of class approximate");
+  c->add_flag("--no-host", d.no_host, "nothing moves to the host");
+  c->add_flag("--no-cure", d.no_cure, "find the culprits only");
+  add_model_options(c, d.options);
+  c->footer(
+      "Runs -j compilers at a time. Exit code 0: the compiler takes the model, cured or as it is; 1: it does "
+      "not.\nExamples:\n  "
+      "npuport -j 4 diagnose decoder.pt --target mt8371 --samples s/ -o out/\n  npuport diagnose decoder.tflite "
+      "--target "
+      "generic-tflite --compiler './cc.sh {input} {output}' --range labels=-1:3 -o out/");
+  c->callback([&] { action = [&] { return diagnose(a.app, a.diagnose); }; });
 }
 
 void add_port(CLI::App& root, Arguments& a, std::function<CommandResult()>& action) {
@@ -447,6 +483,7 @@ int run_cli(int argc, char** argv) {
   add_upscale(root, a, action);
   add_compile(root, a, action);
   add_transcribe(root, a, action);
+  add_diagnose(root, a, action);
   add_targets(root, a, action);
   add_doctor(root, a, action);
   add_completion(root, a, action);

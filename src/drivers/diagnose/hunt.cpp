@@ -534,6 +534,7 @@ class Hunter {
       if (const CompileOutcome* o = oracle_.outcome(c.nodes)) {
         c.verdict = o->verdict;
         c.reason = o->reason;
+        c.log = o->log;
         c.findings = o->findings;
       }
     }

@@ -30,6 +30,7 @@ struct Culprit {
   CompileVerdict verdict = CompileVerdict::refused;
   std::string reason;
   std::vector<CompilerFinding> findings;
+  std::string log;           // file with the log of its compile; may be gone
   std::string how;           // how it was found
   bool minimal = false;      // leaving out any one node was tried and passes
   bool confirmed = false;    // the model up to it is refused, and without it taken

@@ -1,0 +1,182 @@
+#include <fmt/format.h>
+
+#include <charconv>
+#include <filesystem>
+
+#include "app/commands.h"
+#include "app/diagnose_run.h"
+#include "app/legality.h"
+#include "app/output_folder.h"
+#include "base/diag_codes.h"
+#include "base/text.h"
+#include "passes/pipeline.h"
+#include "writers/tflite_writer.h"
+
+namespace npuport::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+// What the file format cannot express, and nothing else: the target's own rules are suspicions here, not orders.
+class FormatLegality : public Legality {
+ public:
+  explicit FormatLegality(const Target& target) : format_(format_mapper(target)) {}
+  std::vector<Diag> check(const Graph& g, NodeId node) const override {
+    const FormatView v = format_(g, node);
+    if (v.refusal.empty()) return {};
+    return {Diag(diag::not_representable, v.refusal)};
+  }
+
+ private:
+  FormatMapper format_;
+};
+
+// "labels=-1:3" (whole numbers) or "x=0.0:1.0".
+Result<std::map<std::string, ValueRange>> parse_ranges(const std::vector<std::string>& options) {
+  std::map<std::string, ValueRange> out;
+  for (const std::string& o : options) {
+    const size_t equals = o.rfind('='), colon = o.rfind(':');
+    const Diag bad(diag::usage, "--range " + o + " is not NAME=LOW:HIGH",
+                   "for example --range labels=-1:3 (whole numbers) or x=0.0:1.0");
+    if (equals == std::string::npos || colon == std::string::npos || colon < equals || equals == 0) return bad;
+    const std::string low = o.substr(equals + 1, colon - equals - 1), high = o.substr(colon + 1);
+    ValueRange r;
+    const auto number = [](const std::string& s, double& v) {
+      const auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), v);
+      return error == std::errc() && end == s.data() + s.size();
+    };
+    if (!number(low, r.low) || !number(high, r.high) || !(r.low <= r.high)) return bad;
+    r.integers = (low + high).find_first_of(".eE") == std::string::npos;
+    out[o.substr(0, equals)] = r;
+  }
+  return out;
+}
+
+// What unknown compilers usually print when they refuse an operator.
+void add_usual_patterns(CompilerSpec& c) {
+  const auto add = [&](const char* kind, const char* pattern, std::vector<std::string> fields) {
+    c.log.push_back({kind, pattern, std::move(fields)});
+  };
+  add("refused",
+      R"([Uu]nsupported (?:nodes?|ops?|operators?|layers?)\s*:?\s*'?(?:onnx\.|tfl\.)?([A-Za-z][A-Za-z0-9_]*))", {"op"});
+  add("refused", R"(failed to legalize operation '?(?:[a-z]+\.)?([A-Za-z][A-Za-z0-9_]*))", {"op"});
+  add("refused",
+      R"((?:[Oo]p|[Oo]perator|[Nn]ode|[Ll]ayer)\s*(?:type)?\s*[:'"]?\s*([A-Za-z][A-Za-z0-9_]*)['"]?\s+(?:is )?(?:not supported|unsupported))",
+      {"op"});
+  add("error", R"((^|[^A-Za-z])(ERROR|FATAL|[Ee]rror:))", {});
+}
+
+struct Tool {
+  const Driver* driver = nullptr;
+  ToolFacts facts;
+};
+
+Result<Tool> find_tool(const App& app, Target& target, const DiagnoseArgs& args) {
+  if (!args.compiler.empty()) {
+    target.compiler = CompilerSpec{};
+    target.compiler.driver = "generic";
+    target.compiler.command = args.compiler;
+    add_usual_patterns(target.compiler);
+  }
+  if (target.compiler.driver.empty())
+    return Diag(diag::usage, "target " + target.name + " names no compiler",
+                "give one: --compiler 'mycc {input} -o {output}'");
+  Tool t;
+  t.driver = find_driver(target.compiler.driver);
+  if (!t.driver)
+    return Diag(diag::usage, "there is no driver \"" + target.compiler.driver + "\"",
+                "give a command: --compiler 'mycc {input} -o {output}'");
+  const std::string tool = driver_tool(*t.driver, target);
+  // A command given on the command line is its own configuration.
+  const std::string path = args.compiler.empty() ? tool_path(app, tool) : tool;
+  if (path.empty())
+    return Diag(diag::tool_missing, "the compiler " + tool + " is not configured",
+                fmt::format("--tool {}=PATH or the variable {}", tool, tool_variable(tool)));
+  NPU_ASSIGN(t.facts, t.driver->probe(path));
+  return t;
+}
+
+Result<std::vector<DiagnoseSample>> bound_samples(const Runnable& model, const DiagnoseArgs& args) {
+  std::vector<DiagnoseSample> out;
+  if (args.options.samples.empty()) return out;
+  NPU_ASSIGN(const std::vector<SampleFile> files, read_samples(args.options.samples));
+  for (const SampleFile& f : files) {
+    DiagnoseSample s;
+    s.name = fs::path(f.path).stem().string();
+    NPU_ASSIGN(s.inputs, bind_inputs(f, model.inputs()));
+    NPU_ASSIGN(s.baseline, f.baseline());
+    out.push_back(std::move(s));
+  }
+  return out;
+}
+
+}  // namespace
+
+Status write_for_target(const App&, const Target& target, const Graph& g, const std::string& path) {
+  if (target.format != "tflite" && !target.format.empty())
+    return Diag(diag::unsupported, "there is no writer for format " + target.format);
+  TfliteOptions o;
+  o.sync = false;
+  return write_tflite(g, path, o);
+}
+
+std::string model_suffix(const Target&) { return ".tflite"; }
+
+CommandResult diagnose(const App& app, const DiagnoseArgs& args) {
+  NPU_ASSIGN(Target target, load_target(args.target));
+  NPU_ASSIGN(const Tool tool, find_tool(app, target, args));
+  NPU_ASSIGN(const auto ranges, parse_ranges(args.ranges));
+  NPU_ASSIGN(const Runnable model, Runnable::open(app, args.model, args.options));
+  DiagnoseRequest r;
+  r.name = fs::path(args.model).filename().string();
+  r.imported = model.model().graph;
+  NPU_ASSIGN(r.samples, bound_samples(model, args));
+  for (const auto& [name, range] : ranges) {
+    const auto& in = r.imported.inputs();
+    const bool known = std::any_of(in.begin(), in.end(), [&](ValueId v) { return r.imported.value(v).name == name; });
+    if (!known) {
+      std::string names;
+      for (const ValueId v : in) names += (names.empty() ? "" : ", ") + r.imported.value(v).name;
+      return Diag(diag::usage, "--range " + name + ": the model has no such input", "its inputs are " + names);
+    }
+  }
+  r.passes.ranges = ranges;
+  r.passes.split_host = false;
+  r.passes.preferred = target.prefer;
+  const FormatLegality legality(target);
+  NPU_ASSIGN(Prepared prepared, prepare(r.imported, r.passes, legality, nullptr, r.ledger));
+  if (!prepared.left.empty()) {
+    Diag d(diag::not_representable,
+           fmt::format("{} operators have no form in {}", prepared.left.size(), model_suffix(target)),
+           "diagnosis needs a file to compile; `npuport analyze` lists them");
+    for (const IllegalNode& n : prepared.left) d.with_note(n.findings.front());
+    return d;
+  }
+  r.graph = std::move(prepared.graph);
+  r.io = std::move(prepared.io);
+  r.passes.split_host = !args.no_host;
+  r.passes.allow_approximate = args.allow_approximate;
+  r.passes.approximate = target.allow_approximate;
+  r.target = &target;
+  r.driver = tool.driver;
+  r.tool = tool.facts;
+  if (args.model.ends_with(model_suffix(target))) r.original = args.model;
+  NPU_ASSIGN(const OutputFolder folder, OutputFolder::open(args.output));
+  r.folder = folder.file("diagnose");
+  r.cuts = args.cuts;
+  r.whitelist = args.whitelist;
+  r.compiler_arguments = args.extra;
+  r.max_compiles = args.max_compiles;
+  r.repeats = args.repeats;
+  r.rounds = args.rounds;
+  r.timeout = std::chrono::milliseconds(static_cast<int64_t>(args.timeout * 1000));
+  r.cure = !args.no_cure;
+  NPU_ASSIGN(const DiagnoseResult result, run_diagnosis(app, std::move(r)));
+  Outcome o;
+  o.exit_code = result.compiles ? 0 : 1;
+  o.json = result.report;
+  o.text = diagnose_text(result.report) + "Report: " + folder.file("diagnose/report.html") + "\n";
+  return o;
+}
+
+}  // namespace npuport::app

@@ -1,0 +1,44 @@
+// Proofs of a diagnosis: a changed graph against the imported one, on samples or, without any, on made-up inputs.
+#pragma once
+
+#include "app/diagnose_run.h"
+#include "exec/executor.h"
+
+namespace npuport::app {
+
+// What one output of one sample came to.
+struct OutputCheck {
+  std::string sample, output;
+  double max_diff = 0;                  // against the imported graph
+  double relative = 0;                  // ‖Δ‖ / ‖reference − mean‖
+  std::optional<double> iou;            // outputs of rank 4: of the areas above 0
+  std::optional<double> baseline_diff;  // against PyTorch's output, where the sample holds it
+};
+
+class DiagnoseProof {
+ public:
+  // Runs the imported graph on every sample.
+  static Result<DiagnoseProof> create(const App& app, const DiagnoseRequest& request);
+
+  // All outputs of all samples.
+  Result<std::vector<OutputCheck>> check(const Graph& g, const IoContract& io) const;
+  // The worst of them, judged by class: exact ones within 1e-4 of the spread (or 1e-5 absolute), approximate ones
+  // within 2 % of the largest magnitude.
+  Result<Evidence> prove(const Graph& g, const IoContract& io, Numerics numerics) const;
+  // Values of `g` by name on the first sample; `names` only.
+  Result<std::map<std::string, Tensor>> values(const Graph& g, const IoContract& io, const std::set<std::string>& names,
+                                               bool reference_kernels) const;
+  // Inputs of the file for the first sample.
+  Result<std::vector<Tensor>> file_inputs(const IoContract& io) const;
+  bool made_up() const { return made_up_; }
+  size_t samples() const { return samples_.size(); }
+
+ private:
+  std::vector<DiagnoseSample> samples_;
+  std::vector<std::vector<Tensor>> reference_;
+  std::vector<std::string> outputs_;
+  int threads_ = 0;
+  bool made_up_ = false;
+};
+
+}  // namespace npuport::app

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <nlohmann/json.hpp>
 
+#include "app/cmd_diagnose.h"
 #include "app/cmd_transcribe.h"
 #include "app/commands.h"
 #include "app/completion.h"

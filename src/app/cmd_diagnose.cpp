@@ -1,9 +1,10 @@
+#include "app/cmd_diagnose.h"
+
 #include <fmt/format.h>
 
 #include <charconv>
 #include <filesystem>
 
-#include "app/commands.h"
 #include "app/diagnose_run.h"
 #include "app/legality.h"
 #include "app/output_folder.h"

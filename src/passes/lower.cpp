@@ -9,6 +9,9 @@
 #include "ir/text.h"
 
 namespace npuport {
+
+std::span<const Rewrite> lower_substitute_rows();  // passes/lower/substitute.cpp
+
 namespace {
 
 const std::vector<Rewrite>& all_rows() {

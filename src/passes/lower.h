@@ -37,6 +37,5 @@ std::span<const Rewrite> lower_sequence_rows();
 std::span<const Rewrite> lower_logic_rows();
 std::span<const Rewrite> lower_element_rows();
 std::span<const Rewrite> lower_sampling_rows();
-std::span<const Rewrite> lower_substitute_rows();
 
 }  // namespace npuport

@@ -126,6 +126,19 @@ TEST(DiagnoseCure, IntegerIndexBecomesSliceAndReshape) {
   }
 }
 
+PassOptions on_the_npu() {
+  PassOptions p;
+  p.split_host = false;
+  return p;
+}
+
+Result<ProcessResult> start(std::vector<std::string> argv) {
+  ProcessOptions o;
+  o.argv = std::move(argv);
+  o.timeout = std::chrono::seconds(120);
+  return run_process(o);
+}
+
 constexpr const char* kLabels =
     "input %l: f32[1,5]\ninput %x: f32[1,5]\nconst %k: f32[] = [2]\n%e = equal(%l, %k)\n%c = cast(%e) to=f32\n%y = "
     "mul(%x, "
@@ -143,7 +156,7 @@ TEST(DiagnoseCure, LabelEqualityNeedsItsDomain) {
   EXPECT_EQ(ops["relu"], 1);
   EXPECT_EQ(ops["equal"] + ops["cast"], 0);
   // Without a declared domain 0.5 could come, and relu(1 - (x - v)^2) would be wrong.
-  const Cured refused = cured(parsed(kLabels), refusing({"equal", "cast"}), PassOptions{.split_host = false});
+  const Cured refused = cured(parsed(kLabels), refusing({"equal", "cast"}), on_the_npu());
   EXPECT_FALSE(refused.accepted);
   ASSERT_FALSE(refused.records.empty());
   bool said = false;
@@ -273,13 +286,13 @@ TEST(DiagnoseHostCode, PythonAndCppComputeTheSame) {
                  code->python + values_py + "for y in compute_it(a0,a1):\n  for v in y.ravel(): print('%.9g'%v)\n"));
   const char* torch = std::getenv("NPUPORT_TEST_TORCH_PYTHON");
   const std::string python = torch ? torch : "/usr/bin/python3";
-  const auto built = run_process({.argv = {"c++", "-std=c++17", "-O1", folder.path("c.cpp"), "-o", folder.path("c")}});
+  const auto built = start({"c++", "-std=c++17", "-O1", folder.path("c.cpp"), "-o", folder.path("c")});
   if (!built) GTEST_SKIP() << "no C++ compiler on the path: " << built.error().message;
   ASSERT_TRUE(built->ok()) << built->err;
   std::vector<std::string> outputs;
-  outputs.push_back(run_process({.argv = {folder.path("c")}})->out);
+  outputs.push_back(start({folder.path("c")})->out);
   if (python != "none") {
-    const auto ran = run_process({.argv = {python, folder.path("c.py")}});
+    const auto ran = start({python, folder.path("c.py")});
     if (ran) {
       ASSERT_TRUE(ran->ok()) << ran->err;
       outputs.push_back(ran->out);

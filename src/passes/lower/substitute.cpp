@@ -5,6 +5,9 @@
 #include "passes/lower/common.h"
 
 namespace npuport {
+
+std::span<const Rewrite> lower_substitute_rows();
+
 namespace {
 
 constexpr double kSlope = 50;                       // of the sigmoid that stands for a step

@@ -357,8 +357,8 @@ std::vector<CompletionOption> completion_options(const CLI::App& app) {
     for (const std::string& n : o->get_snames()) c.names.push_back("-" + n);
     for (const std::string& n : o->get_lnames()) c.names.push_back("--" + n);
     c.description = o->get_description();
-    c.takes_value = o->get_type_size() > 0;
-    const std::string type = o->get_type_name();  // "TEXT:{nchw,nhwc}" where the choices are known
+    c.takes_value = o->get_items_expected_max() > 0;  // flags expect none
+    const std::string type = o->get_type_name();      // "TEXT:{nchw,nhwc}" where the choices are known
     if (const size_t open = type.find('{'), close = type.find('}', open); open < close && close != std::string::npos)
       for (const std::string_view choice : split(std::string_view(type).substr(open + 1, close - open - 1), ','))
         c.choices.emplace_back(trim(choice));

@@ -66,12 +66,13 @@ void add_dumps(const std::vector<std::string>& wanted, const Graph& g, const Nod
 }  // namespace
 
 CommandResult run_model(const App& app, const RunArgs& args) {
-  NPU_ASSIGN(Runnable r, Runnable::open(app, args.model, args.options));
-  std::vector<SampleFile> samples;
+  ModelOptions options = args.options;
   if (!args.inputs.empty()) {
     NPU_ASSIGN(SampleFile s, sample_from_inputs(args.inputs));
-    samples.push_back(std::move(s));
+    options.given.push_back(std::move(s));
   }
+  NPU_ASSIGN(Runnable r, Runnable::open(app, args.model, options));
+  std::vector<SampleFile> samples = std::move(options.given);
   if (!args.options.samples.empty()) {
     NPU_ASSIGN(samples, read_samples(args.options.samples));
   }

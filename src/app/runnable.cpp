@@ -120,13 +120,18 @@ Result<Runnable> Runnable::open(const App& app, const std::string& path, const M
   import_options.entry = options.entry;
   std::vector<InputSpec> known;
   std::vector<SampleFile> first;
-  if (!options.samples.empty() || !options.shapes.empty()) {
+  if (!options.samples.empty() || !options.given.empty() || !options.shapes.empty()) {
     NPU_ASSIGN(const FileFacts facts, frontend->inspect(r.path_));
     known = facts.inputs;
   }
   // Files with fixed shapes of their own need no sample; their borders may even differ from the sample's.
-  if (!fixed_shapes(*frontend, known) && !options.samples.empty()) {
-    NPU_ASSIGN(first, read_samples({options.samples.front()}));
+  const bool sampled = !options.samples.empty() || !options.given.empty();
+  if (!fixed_shapes(*frontend, known) && sampled) {
+    if (options.samples.empty()) {
+      first = {options.given.front()};
+    } else {
+      NPU_ASSIGN(first, read_samples({options.samples.front()}));
+    }
     import_options.inputs = specs_from_sample(first.front(), known);
   } else if (!options.shapes.empty()) {
     import_options.inputs = known;

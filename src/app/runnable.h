@@ -11,6 +11,7 @@ namespace npuport::app {
 struct ModelOptions {
   std::vector<std::string> samples;  // --samples; the first one also gives shapes
   std::vector<std::string> shapes;   // --shape
+  std::vector<SampleFile> given;     // samples in memory (`run --input`): give shapes where --samples does not
   std::string entry = "forward";
   std::string part;  // which part of a folder with several
   bool raw = false;  // ignore npuport.io

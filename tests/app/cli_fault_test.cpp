@@ -51,10 +51,13 @@ class CliFault : public WithModels {
   }
   std::string rewrites(const std::string& numerics) {
     const std::string file = out_.path("rows.toml");
-    put(file,
-        "version = 1\n[[rewrite]]\nname = \"no_relu\"\nmatch = \"%y = relu(%x)\"\nreplace = \"%y = mul(%x, 2)\"\n"
-        "numerics = \"" +
-            numerics + "\"\n");
+    put(file, R"(version = 1
+[[rewrite]]
+name = "no_relu"
+match = '%y = conv2d(%x, %w, %b, activation="relu", rest=$r)'
+replace = '%y = conv2d(%x, %w, %b, rest=$r)'
+numerics = ")" + numerics +
+                  "\"\n");
     return file;
   }
 
@@ -134,9 +137,13 @@ TEST_F(CliFault, DebugOutputsThatCannotBeWritten) {
 
 TEST_F(CliFault, RewritesThatHoldAreAppliedAndReported) {
   const std::string file = out_.path("good.toml");
-  put(file,
-      "version = 1\n[[rewrite]]\nname = \"relu_as_maximum\"\ndoc = \"the definition\"\nmatch = \"%y = relu(%x)\"\n"
-      "replace = \"%y = maximum(%x, 0)\"\n");
+  put(file, R"(version = 1
+[[rewrite]]
+name = "relu_as_maximum"
+doc = "max(x, 0): the definition"
+match = '%y = conv2d(%x, %w, %b, activation="relu", rest=$r)'
+replace = '%c = conv2d(%x, %w, %b, rest=$r); %y = maximum(%c, 0)'
+)");
   const std::vector<std::string> line = with({"port", "-o", folder_}, net_);
   ASSERT_EQ(npuport_run(line).code, 0);
   const Ran r = npuport_run(with(line, {"--rewrites", file}));

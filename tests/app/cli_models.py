@@ -43,6 +43,7 @@ def torch_models(folder):
         torch.jit.save(torch.jit.trace(net, x), os.path.join(folder, "net.pt"))
         torch.jit.save(torch.jit.script(net), os.path.join(folder, "scripted.pt"))
         save(folder, "net.npz", **{"in.0": x.numpy(), "out.0": y.numpy()})
+        np.save(os.path.join(folder, "net_x.npy"), x.numpy())
         x2 = torch.randn(1, 3, 8, 8)
         save(folder, "net2.npz", **{"in.0": x2.numpy(), "out.0": net(x2).numpy()})
         wrong = y.numpy().copy()

@@ -313,6 +313,16 @@ TEST_F(CliPort, IrTextCarriesItsConstants) {
   EXPECT_EQ(npuport_run({"run", text, "--samples", samples_[0]}).code, 2) << "no constants, no run";
 }
 
+TEST_F(CliPort, RunTakesShapesFromItsInputs) {
+  const std::string out = out_.path("r.npz");
+  const Ran r = npuport_run({"run", made("scripted.pt"), "--input", "x=" + made("net_x.npy"), "-o", out, "--json"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  EXPECT_EQ(document(r)["samples"][0]["outputs"][0]["shape"], Json::array({1, 2, 8, 8}));
+  const Ran same = npuport_run({"verify", made("scripted.pt"), "--samples", made("net.npz"), "--json"});
+  EXPECT_EQ(same.code, 0) << same.err;
+  EXPECT_EQ(npuport_run({"run", made("scripted.pt"), "--input", "x=" + made("net.npz")}).code, 2);
+}
+
 TEST_F(CliPort, ConvertOptionsChangeTheBordersOnlyWhenAsked) {
   auto input_of = [&](const std::string& file) {
     const Ran r = npuport_run({"inspect", file, "--json"});

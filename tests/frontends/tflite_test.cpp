@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <numeric>
 #include <random>
 
 #include "base/diag_codes.h"
@@ -53,6 +54,60 @@ TEST(TfliteReader, SmallModel) {
   ASSERT_TRUE(m.ok()) << to_text(m.error());
   EXPECT_EQ(print(m->graph), "graph \"main\" {\n  input %x: f32[1,4]\n  %y: f32[1,4] = relu(%x)\n  output %y\n}\n");
   EXPECT_EQ(m->graph.node(m->graph.topological()[0]).origins[0].foreign, "RELU");
+}
+
+// x → operator with two int32 constants → y
+BuiltModel blocks_model(int code, std::vector<int32_t> x, std::vector<int32_t> y, std::string block,
+                        std::string edges) {
+  BuiltGraph g;
+  g.tensors = {{"x", std::move(x)},
+               {"block", {2}, 2, std::move(block)},
+               {"edges", {2, 2}, 2, std::move(edges)},
+               {"y", std::move(y)}};
+  g.inputs = {0};
+  g.outputs = {3};
+  g.operators = {{code, {0, 1, 2}, {3}}};
+  return {{g}};
+}
+
+// The examples of TensorFlow's documentation of tf.space_to_batch_nd and tf.batch_to_space_nd.
+TEST(TfliteReader, BlocksGoToTheBatchAndBack) {
+  std::vector<float> count(16);
+  std::iota(count.begin(), count.end(), 1.F);
+  const std::string two = raw<int32_t>({2, 2}), none = raw<int32_t>({0, 0, 0, 0});
+  const std::vector<float> split{1, 3, 9, 11, 2, 4, 10, 12, 5, 7, 13, 15, 6, 8, 14, 16};
+  const auto to = import(blocks_model(38, {1, 4, 4, 1}, {4, 2, 2, 1}, two, none));
+  ASSERT_TRUE(to.ok()) << to_text(to.error());
+  EXPECT_EQ(run(to->graph, {Tensor::of<float>({1, 4, 4, 1}, count)}), split);
+  const auto back = import(blocks_model(37, {4, 2, 2, 1}, {1, 4, 4, 1}, two, none));
+  ASSERT_TRUE(back.ok()) << to_text(back.error());
+  EXPECT_EQ(run(back->graph, {Tensor::of<float>({4, 2, 2, 1}, split)}), count);
+  const auto padded = import(blocks_model(38, {2, 2, 4, 1}, {8, 1, 3, 1}, two, raw<int32_t>({0, 0, 2, 0})));
+  ASSERT_TRUE(padded.ok()) << to_text(padded.error());
+  const std::vector<float> wide{0, 1, 3, 0, 9, 11, 0, 2, 4, 0, 10, 12, 0, 5, 7, 0, 13, 15, 0, 6, 8, 0, 14, 16};
+  EXPECT_EQ(run(padded->graph, {Tensor::of<float>({2, 2, 4, 1}, count)}), wide);
+  const auto cropped = import(blocks_model(37, {8, 1, 3, 1}, {2, 2, 4, 1}, two, raw<int32_t>({0, 0, 2, 0})));
+  ASSERT_TRUE(cropped.ok()) << to_text(cropped.error());
+  EXPECT_EQ(run(cropped->graph, {Tensor::of<float>({8, 1, 3, 1}, wide)}), count);
+  expect_refused(blocks_model(38, {1, 4, 3, 1}, {4, 2, 2, 1}, two, none), diag::shape_mismatch, "multiple of 2");
+  expect_refused(blocks_model(38, {1, 4, 4, 1}, {4, 2, 2, 1}, raw<int32_t>({0, 2}), none), diag::shape_mismatch,
+                 "blocks");
+  expect_refused(blocks_model(38, {1, 4, 4, 1}, {4, 2, 2, 1}, two, raw<int32_t>({-1, 1, 0, 0})), diag::shape_mismatch,
+                 "edges");
+  expect_refused(blocks_model(37, {3, 2, 2, 1}, {1, 4, 4, 1}, two, none), diag::shape_mismatch, "multiple of 4");
+  expect_refused(blocks_model(37, {4, 1, 1, 1}, {1, 1, 1, 1}, two, raw<int32_t>({2, 1, 0, 0})), diag::shape_mismatch,
+                 "crops");
+}
+
+TEST(TfliteReader, LengthsBecomeOne) {
+  BuiltGraph g;
+  g.tensors = {{"x", {2, 2}}, {"y", {2, 2}}};
+  g.inputs = {0};
+  g.outputs = {1};
+  g.operators = {{11, {0}, {1}}};
+  const auto m = import({{g}});
+  ASSERT_TRUE(m.ok()) << to_text(m.error());
+  EXPECT_EQ(run(m->graph, {Tensor::of<float>({2, 2}, {3, 4, 0, 0})}), (std::vector<float>{3.F / 5, 4.F / 5, 0, 0}));
 }
 
 // Old converters store 1 = SAME, filters O,H,W,I and weights of float16 behind DEQUANTIZE.

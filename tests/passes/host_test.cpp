@@ -128,7 +128,7 @@ TEST(Host, StepsAreLoweredToWhatTheirFileHolds) {
 TEST(Host, WhatNoFileHoldsStaysAFinding) {
   const Graph before = graph_of(
       "input %x: f32[1,4]\n const %w: f32[4,4] = [1.0,2.0,3.0,4.0,1.0,2.0,3.0,4.0,1.0,2.0,3.0,4.0,1.0,2.0,3.0,4.0]\n "
-      "%l = linear(%x, %w)\n %t, %i = topk(%l) k=2\n %y = log1p(%l)\n output %y, %t");
+      "%l = linear(%x, %w)\n %t, %i = topk(%l) k=2\n %a = abs(%l)\n %y = log1p(%a)\n output %y, %t");
   const Refusing host({"log1p", "log"});
   const Prepared p = prepared(before, Refusing({"log1p", "log", "topk"}), {}, &host);
   ASSERT_EQ(p.left.size(), 1U);

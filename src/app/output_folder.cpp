@@ -123,8 +123,9 @@ Status OutputFolder::drop_from(int number) {
       const Result<std::string> now = sha256_file(file(path));
       if (path.find('/') == std::string::npos && now && *now != hash) continue;
       fs::remove(file(path), ec);
-      // Folders that are empty now go too; remove() refuses any other.
-      for (fs::path parent = fs::path(path).parent_path(); !parent.empty() && fs::remove(file(parent.string()), ec);)
+      // Folders that are empty now go too; remove() refuses any other. A file in a folder's place is somebody else's.
+      for (fs::path parent = fs::path(path).parent_path();
+           !parent.empty() && fs::is_directory(file(parent.string()), ec) && fs::remove(file(parent.string()), ec);)
         parent = parent.parent_path();
     }
     it = steps_.erase(it);

@@ -46,7 +46,8 @@ class CliFault : public WithModels {
   }
   static std::string verdicts(const Ran& r) {
     std::string out;
-    for (const Json& s : document(r)["steps"]) out += (out.empty() ? "" : " ") + s["verdict"].get<std::string>();
+    const Json report = document(r);
+    for (const Json& s : report["steps"]) out += (out.empty() ? "" : " ") + s["verdict"].get<std::string>();
     return out;
   }
   std::string rewrites(const std::string& numerics) {

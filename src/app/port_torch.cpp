@@ -20,7 +20,7 @@ Status prove_archive(PortContext& c, PartRun& p, const std::string& path, PortSt
   ExecOptions exec;
   exec.threads = c.run.app.threads;
   NPU_ASSIGN(Executor executor, Executor::create(back.graph, exec));
-  const HostRunner host{{}, c.run.path("models"), {}};
+  const HostRunner host = host_runner({}, c.run.path("models"));
   for (const BoundSample& sample : p.samples) {
     NPU_ASSIGN(const std::vector<Tensor> file_inputs, to_file_inputs(p.contract, sample.inputs, host));
     NPU_ASSIGN(const std::vector<Tensor> expected, p.rewritten_executor->run(file_inputs));

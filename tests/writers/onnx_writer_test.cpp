@@ -135,7 +135,9 @@ TEST(OnnxWriter, EveryValueHasAStaticType) {
     for (const std::string& out : n.output()) EXPECT_TRUE(typed.contains(out)) << out;
   }
   for (const onnx::TensorProto& t : m.graph().initializer()) {
-    if (t.data_type() == onnx::TensorProto::INT64) EXPECT_LE(t.raw_data().size(), 64u) << t.name();
+    if (t.data_type() == onnx::TensorProto::INT64) {
+      EXPECT_LE(t.raw_data().size(), 64u) << t.name();
+    }
   }
 }
 

@@ -76,11 +76,22 @@ int32_t pad_around(OnnxEmit& c, int32_t x, const Ints& pads) {
   return x;
 }
 
+// ONNX Runtime moves a Pad of zeros into the MaxPool behind it (PadFusion), whose own padding never wins. The smallest
+// number above zero is left where it is.
+double pad_value(const OnnxEmit& c) {
+  const double value = c.attr().f("value");
+  if (value != 0 || c.dtype(0) != DType::f32) return value;
+  for (const Use& u : c.graph().value(c.node().outputs[0]).uses) {
+    if (c.graph().node(u.node).op->name.starts_with("max_pool")) return std::numeric_limits<float>::denorm_min();
+  }
+  return value;
+}
+
 void write_pad(OnnxEmit& c) {
   const Ints& pads = c.attr().ints("pads");
   const std::string& mode = c.attr().s("mode");
   const int32_t x = c.in(0);
-  if (mode == "constant") return c.give(c.pad(x, pads, c.attr().f("value")));
+  if (mode == "constant") return c.give(c.pad(x, pads, pad_value(c)));
   if (mode == "circular") return c.give(pad_around(c, x, pads));
   c.give(
       c.op("Pad", {x, c.ints(pads)}, c.out_dtype(), c.out_shape(), {{"mode", mode == "reflect" ? "reflect" : "edge"}}));

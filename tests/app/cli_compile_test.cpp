@@ -6,6 +6,7 @@
 
 #include "app/cli_support.h"
 #include "ir/builder.h"
+#include "support/paths.h"
 #include "writers/tflite_writer.h"
 
 namespace npuport::testing {
@@ -32,7 +33,7 @@ class CliCompile : public ::testing::Test {
     return npuport_run(more, std::move(env));
   }
   Env tool(Env more = {}) {
-    more["NPUPORT_NCC_TFLITE"] = NPUPORT_STANDIN_NCC;
+    more["NPUPORT_NCC_TFLITE"] = standin_ncc();
     return more;
   }
   TempFolder out_;
@@ -46,7 +47,7 @@ TEST_F(CliCompile, WithoutTheToolItEndsWith3AndSaysHowToGoOn) {
 }
 
 TEST_F(CliCompile, AToolOnThePathIsNotTaken) {
-  const std::string bin = fs::path(NPUPORT_STANDIN_NCC).parent_path().string();
+  const std::string bin = fs::path(standin_ncc()).parent_path().string();
   EXPECT_EQ(compile({"-o", out_.path("o")}, {{"NPUPORT_NCC_TFLITE", ""}, {"PATH", bin + ":/usr/bin:/bin"}}).code, 3);
   const Ran doctor = npuport_run({"--json", "doctor"}, {{"NPUPORT_NCC_TFLITE", ""}, {"PATH", bin + ":/usr/bin:/bin"}});
   for (const Json& t : document(doctor)["tools"])
@@ -105,14 +106,14 @@ TEST_F(CliCompile, ABundleCompilesElsewhere) {
     return run_process(p).value();
   };
   EXPECT_EQ(run({{"NCC_TFLITE", "/nowhere/ncc-tflite"}}).exit_code, 3);
-  EXPECT_EQ(run({{"NCC_TFLITE", NPUPORT_STANDIN_NCC}, {"STANDIN_MODE", "no-file"}}).exit_code, 1);
-  const ProcessResult made = run({{"NCC_TFLITE", NPUPORT_STANDIN_NCC}});
+  EXPECT_EQ(run({{"NCC_TFLITE", standin_ncc()}, {"STANDIN_MODE", "no-file"}}).exit_code, 1);
+  const ProcessResult made = run({{"NCC_TFLITE", standin_ncc()}});
   EXPECT_EQ(made.exit_code, 0) << made.out << made.err;
-  const ProcessResult old = run({{"NCC_TFLITE", NPUPORT_STANDIN_NCC}, {"STANDIN_MODE", "old-help"}});
+  const ProcessResult old = run({{"NCC_TFLITE", standin_ncc()}, {"STANDIN_MODE", "old-help"}});
   EXPECT_EQ(old.exit_code, 0) << "the script reads the help: " << old.out << old.err;
   for (const auto& f : fs::directory_iterator(bundle))
     if (f.path().extension() == ".tflite") put(f.path().string(), "changed");
-  EXPECT_EQ(run({{"NCC_TFLITE", NPUPORT_STANDIN_NCC}}).exit_code, 2) << "damaged on the way";
+  EXPECT_EQ(run({{"NCC_TFLITE", standin_ncc()}}).exit_code, 2) << "damaged on the way";
 }
 
 TEST_F(CliCompile, VendorOperatorsAreRefusedWithTheReason) {
@@ -128,7 +129,7 @@ TEST_F(CliCompile, DoctorListsEveryToolWithPathAndVersion) {
   for (const Json& t : tools) {
     names.push_back(t["name"]);
     if (t["name"] == "ncc-tflite") {
-      EXPECT_EQ(t["path"], NPUPORT_STANDIN_NCC);
+      EXPECT_EQ(t["path"], standin_ncc());
       EXPECT_EQ(t["version"], "ncc-tflite 6.3.3 (stand-in)");
       EXPECT_EQ(t["state"], "ok");
     }
@@ -142,7 +143,7 @@ class CliPortCompile : public WithModels {
   Ran port(const std::string& out, Env env, std::vector<std::string> more = {}) {
     more.insert(more.begin(), {"--json", "port", made("net.pt"), "--target", "mt8371", "--samples", made("net.npz"),
                                "-o", out, "--name", "net"});
-    env["NPUPORT_NCC_TFLITE"] = NPUPORT_STANDIN_NCC;
+    env["NPUPORT_NCC_TFLITE"] = standin_ncc();
     return npuport_run(more, std::move(env));
   }
   static Json step(const Ran& r) {

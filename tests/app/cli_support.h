@@ -14,6 +14,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/subprocess.h"
+#include "support/paths.h"
 #include "support/temp_folder.h"
 
 namespace npuport::testing {
@@ -24,8 +25,8 @@ struct Ran {
   double seconds = 0;
 };
 
-inline std::string binary() { return std::string(NPUPORT_BINARY_DIR) + "/npuport"; }
-inline std::string demo(const std::string& name) { return std::string(NPUPORT_SOURCE_DIR) + "/demo/" + name; }
+inline std::string binary() { return binary_dir() + "/npuport"; }
+inline std::string demo(const std::string& name) { return source_dir() + "/demo/" + name; }
 
 inline Ran npuport_run(std::vector<std::string> args, std::map<std::string, std::string> env = {},
                        const std::string& cwd = {}, uint64_t memory_limit = 0) {
@@ -71,7 +72,7 @@ inline const std::string& made_files() {
   static TempFolder folder;
   static const std::string path = [] {
     ProcessOptions options;
-    options.argv = {torch_python(), std::string(NPUPORT_SOURCE_DIR) + "/tests/app/cli_models.py", folder.path("m")};
+    options.argv = {torch_python(), source_dir() + "/tests/app/cli_models.py", folder.path("m")};
     options.env["PYTHONDONTWRITEBYTECODE"] = "1";
     options.timeout = std::chrono::seconds(300);
     const Result<ProcessResult> r = run_process(options);

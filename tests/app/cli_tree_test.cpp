@@ -2,6 +2,7 @@
 #include <cstdlib>
 
 #include "app/cli_support.h"
+#include "support/paths.h"
 
 namespace npuport::testing {
 namespace {
@@ -17,7 +18,7 @@ TEST_P(DemoTree, IsTheListedOne) {
   std::string found;
   for (const auto& [file, hash] : tree(folder.path("out")))
     if (!file.starts_with(".npuport/")) found += file + "\n";  // state and cache: their names are nobody's business
-  const std::string list = std::string(NPUPORT_SOURCE_DIR) + "/tests/app/golden/" + name + ".txt";
+  const std::string list = source_dir() + "/tests/app/golden/" + name + ".txt";
   if (std::getenv("NPUPORT_UPDATE_GOLDEN") != nullptr) put(list, found);
   EXPECT_EQ(found, contents(list)) << "NPUPORT_UPDATE_GOLDEN=1 writes the list";
   size_t pages = 0;

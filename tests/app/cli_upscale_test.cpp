@@ -4,6 +4,7 @@
 
 #include "app/cli_support.h"
 #include "pipelines/picture/quality.h"
+#include "support/paths.h"
 
 namespace npuport::testing {
 namespace {
@@ -151,7 +152,7 @@ TEST_F(CliUpscale, BenchmarkFigures) {
 TEST_F(CliUpscale, TheDeviceExampleRunsAPart) {
   ProcessOptions options;
   options.timeout = std::chrono::seconds(60);
-  options.argv = {std::string(NPUPORT_BINARY_DIR) + "/device_example", port(), "edsr", "host"};
+  options.argv = {binary_dir() + "/device_example", port(), "edsr", "host"};
   const Result<ProcessResult> r = run_process(options);
   ASSERT_TRUE(r.ok() && r->ok()) << (r ? r->err : to_text(r.error()));
   EXPECT_EQ(r->out.rfind("edsr on host: 147456 values, first ", 0), 0u) << r->out;

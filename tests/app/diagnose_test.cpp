@@ -3,6 +3,7 @@
 
 #include "cli_support.h"
 #include "ir/npy.h"
+#include "support/paths.h"
 
 namespace npuport::testing {
 namespace {
@@ -41,7 +42,7 @@ std::string table_file(const TempFolder& folder, const std::vector<std::string>&
 }
 
 std::string compiler(const std::string& table, const std::string& more = "") {
-  return std::string(NPUPORT_STANDIN_OP_TABLE) + " " + more + " --table '" + table + "' {input} {output}";
+  return standin_op_table() + " " + more + " --table '" + table + "' {input} {output}";
 }
 
 // The prompt decoder in the manner of EdgeSAM, made once by its own program.
@@ -49,7 +50,7 @@ const std::string& decoder() {
   static TempFolder folder;
   static const std::string path = [] {
     ProcessOptions options;
-    options.argv = {torch_python(), std::string(NPUPORT_SOURCE_DIR) + "/tests/models/edge_sam.py",
+    options.argv = {torch_python(), source_dir() + "/tests/models/edge_sam.py",
                     "--out",        folder.path("m"),
                     "--size",       "16",
                     "--width",      "32",

@@ -1,6 +1,7 @@
 // `npuport transcribe` from outside: sound in, PyTorch's text out, by both loops; bad input.
 #include "app/cli_support.h"
 #include "app/match_text.h"
+#include "support/paths.h"
 #include "support/whisper_files.h"
 
 namespace npuport::testing {
@@ -44,8 +45,7 @@ std::vector<std::string> clips() {
   std::vector<std::string> out{demo("whisper-nano/clip001.wav"), demo("whisper-nano/clip003.wav")};
   const char* shared = std::getenv("NPUPORT_SHARED");
   const std::string folder =
-      (shared && *shared ? std::string(shared) : std::string(NPUPORT_SOURCE_DIR) + "/../shared") +
-      "/models/whisper-nano/";
+      (shared && *shared ? std::string(shared) : source_dir() + "/../shared") + "/models/whisper-nano/";
   for (int i = 1; i <= 8; ++i) {
     const std::string name = "clip00" + std::to_string(i) + ".wav";
     if (i != 1 && i != 3 && fs::exists(folder + name)) out.push_back(folder + name);

@@ -8,6 +8,7 @@
 #include "drivers/mtk_converter.h"
 #include "drivers/rknn.h"
 #include "drivers/support.h"
+#include "support/paths.h"
 
 namespace npuport::testing {
 namespace {
@@ -16,9 +17,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 namespace fs = std::filesystem;
 
-std::string standin(const std::string& name) {
-  return std::string(NPUPORT_SOURCE_DIR) + "/tests/drivers/standin/" + name;
-}
+std::string standin(const std::string& name) { return source_dir() + "/tests/drivers/standin/" + name; }
 
 class Closed : public DriverTest {
  protected:
@@ -98,7 +97,10 @@ TEST_F(Atc, EveryFailingNodeIsListed) {
   EXPECT_EQ(o.verdict, CompileVerdict::refused);
   ASSERT_EQ(o.findings.size(), 3U);
   std::vector<std::string> ops;
-  for (const CompilerFinding& f : o.findings) ops.push_back(f.op), EXPECT_EQ(f.code, "E19010");
+  for (const CompilerFinding& f : o.findings) {
+    ops.push_back(f.op);
+    EXPECT_EQ(f.code, "E19010");
+  }
   EXPECT_THAT(ops, ::testing::UnorderedElementsAre("Div", "Conv", "Gelu"));
   const auto div = std::find_if(o.findings.begin(), o.findings.end(), [](const auto& f) { return f.op == "Div"; });
   EXPECT_EQ(div->node, "/m/Div");

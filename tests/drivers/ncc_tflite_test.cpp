@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "drivers/support.h"
 #include "frontends/tflite_file.h"
+#include "support/paths.h"
 
 namespace npuport::testing {
 namespace {
@@ -21,7 +22,7 @@ class Ncc : public DriverTest {
   void SetUp() override {
     driver_ = find_driver("ncc-tflite");
     ASSERT_NE(driver_, nullptr);
-    Result<ToolFacts> tool = driver_->probe(NPUPORT_STANDIN_NCC);
+    Result<ToolFacts> tool = driver_->probe(standin_ncc());
     ASSERT_TRUE(tool.ok()) << to_text(tool.error());
     tool_ = *tool;
     target_ = load_target("mt8371").value();
@@ -48,7 +49,7 @@ TEST_F(Ncc, ReadsVersionAndHelp) {
   EXPECT_EQ(tool_.abilities["dla-flag"], "--dla-file");
   EXPECT_EQ(tool_.digest.size(), 64U);
   const EnvScope scope("STANDIN_MODE", "old-help");
-  const ToolFacts old = driver_->probe(NPUPORT_STANDIN_NCC).value();
+  const ToolFacts old = driver_->probe(standin_ncc()).value();
   EXPECT_EQ(old.abilities.at("dla-flag"), "-o");
   const auto o = compile(*driver_, old, target_, request(model_));
   ASSERT_TRUE(o.ok());
@@ -122,7 +123,7 @@ TEST_F(Ncc, Accepts) {
   EXPECT_EQ(o.placement.size(), 3U);
   EXPECT_EQ(o.placement[0]["target"], "MDLA_5_3");
   EXPECT_THAT(o.metrics, ::testing::Contains(::testing::Key("MDLA 0 DRAM")));
-  EXPECT_EQ(o.env.at("LD_LIBRARY_PATH"), fs::path(NPUPORT_STANDIN_NCC).parent_path().parent_path().string() + "/lib");
+  EXPECT_EQ(o.env.at("LD_LIBRARY_PATH"), fs::path(standin_ncc()).parent_path().parent_path().string() + "/lib");
   EXPECT_THAT(contents(o.log), HasSubstr("Patch done!"));
 }
 

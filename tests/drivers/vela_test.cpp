@@ -6,6 +6,7 @@
 
 #include "drivers/support.h"
 #include "ir/text.h"
+#include "support/paths.h"
 #include "target/check.h"
 
 namespace npuport::testing {
@@ -35,7 +36,7 @@ class Vela : public DriverTest {
     static TempFolder folder;
     static const bool made = [] {
       ProcessOptions p;
-      p.argv = {litert_python(), std::string(NPUPORT_SOURCE_DIR) + "/tests/drivers/vela_models.py", folder.path("m")};
+      p.argv = {litert_python(), source_dir() + "/tests/drivers/vela_models.py", folder.path("m")};
       p.env["PYTHONDONTWRITEBYTECODE"] = "1";
       p.timeout = std::chrono::seconds(120);
       const Result<ProcessResult> r = run_process(p);

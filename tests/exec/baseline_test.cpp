@@ -5,6 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include "support/paths.h"
+
 namespace npuport {
 namespace {
 
@@ -104,7 +106,7 @@ TEST(Baseline, RefusesInconsistentPartials) {
 }
 
 TEST(Baseline, ReadsTheWhisperDemo) {
-  const auto arrays = read_npz(NPUPORT_SOURCE_DIR "/demo/whisper-nano/samples/decoder/000.npz");
+  const auto arrays = read_npz(source_dir() + "/demo/whisper-nano/samples/decoder/000.npz");
   ASSERT_TRUE(arrays.ok());
   const auto baseline = read_baselines(*arrays);
   ASSERT_TRUE(baseline.ok());

@@ -4,6 +4,7 @@
 
 #include "base/diag_codes.h"
 #include "support/conformance.h"
+#include "support/paths.h"
 
 namespace npuport {
 namespace {
@@ -57,7 +58,7 @@ const std::set<std::string, std::less<>> kNeedConstants = {
 
 void replay_all(bool fold_inputs) {
   std::string why;
-  const CaseFile* file = case_file(NPUPORT_BINARY_DIR "/conformance", why);
+  const CaseFile* file = case_file(binary_dir() + "/conformance", why);
   if (file == nullptr) GTEST_SKIP() << why;
   const Json& cases = file->cases["cases"];
   EXPECT_GT(cases.size(), 3000u);

@@ -10,6 +10,7 @@
 #include "base/subprocess.h"
 #include "exec/baseline.h"
 #include "frontends/torchscript_suite.h"
+#include "support/paths.h"
 
 namespace npuport {
 namespace {
@@ -37,7 +38,7 @@ void expect_equal(const std::string& archive, const std::string& sample, const G
 }
 
 void expect_demo(const std::string& project, const std::string& part, const Gate& gate) {
-  const std::string folder = std::string(NPUPORT_SOURCE_DIR) + "/demo/" + project;
+  const std::string folder = source_dir() + "/demo/" + project;
   for (const char* sample : {"000", "001"}) {
     SCOPED_TRACE(sample);
     expect_equal(folder + "/" + part + ".pt", folder + "/samples/" + part + "/" + sample + ".npz", gate);
@@ -74,10 +75,9 @@ TEST(MadeModels, EverydayListEqualsPyTorch) {
   const char* set = std::getenv("NPUPORT_TEST_TORCH_PYTHON");
   const std::string python = set ? set : "/usr/bin/python3";
   if (!fs::exists(python)) GTEST_SKIP() << "no Python with PyTorch (NPUPORT_TEST_TORCH_PYTHON)";
-  const fs::path folder = fs::path(NPUPORT_BINARY_DIR) / "test-models";
+  const fs::path folder = fs::path(binary_dir()) / "test-models";
   ProcessOptions p;
-  p.argv = {python, "-W",    "ignore",       std::string(NPUPORT_SOURCE_DIR) + "/tests/models/make_models.py",
-            "--ci", "--out", folder.string()};
+  p.argv = {python, "-W", "ignore", source_dir() + "/tests/models/make_models.py", "--ci", "--out", folder.string()};
   p.timeout = std::chrono::seconds(600);
   const Result<ProcessResult> r = run_process(p);
   ASSERT_TRUE(r.ok()) << to_text(r.error());

@@ -4,6 +4,7 @@
 
 #include "base/subprocess.h"
 #include "frontends/onnx_suite.h"
+#include "support/paths.h"
 #include "support/temp_folder.h"
 
 namespace npuport {
@@ -17,7 +18,7 @@ TEST(OnnxConformance, BackendCasesPassOrAreRefusedWithAReason) {
   if (python == nullptr || std::string_view(python) == "none") GTEST_SKIP() << "NPUPORT_TEST_LITERT_PYTHON is not set";
   const testing::TempFolder folder;
   ProcessOptions process;
-  process.argv = {python, NPUPORT_SOURCE_DIR "/tests/support/onnx_cases.py", folder.path("cases")};
+  process.argv = {python, source_dir() + "/tests/support/onnx_cases.py", folder.path("cases")};
   process.timeout = std::chrono::minutes(5);
   const auto made = run_process(process);
   ASSERT_TRUE(made) << made.error().message;

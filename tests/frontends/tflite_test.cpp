@@ -11,6 +11,7 @@
 #include "base/diag_codes.h"
 #include "exec/executor.h"
 #include "ir/text.h"
+#include "support/paths.h"
 #include "tflite_build.h"
 
 namespace npuport::testing {
@@ -349,7 +350,7 @@ TEST(TfliteReader, SurvivesDamage) {
 
 TEST(TfliteReader, QuantisedModelOfTheWorld) {
   const char* shared = std::getenv("NPUPORT_SHARED");
-  const std::string folder = shared != nullptr ? shared : NPUPORT_SOURCE_DIR "/../shared";
+  const std::string folder = shared != nullptr ? shared : source_dir() + "/../shared";
   const std::string path = folder + "/data/mobilenet_v2/tf2_mobilenet_v2_1.0_224_ptq.tflite";
   if (!std::filesystem::exists(path)) GTEST_SKIP() << path << " is not there";
   ASSERT_TRUE(accepts_tflite(path));

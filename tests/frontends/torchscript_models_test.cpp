@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "frontends/torchscript_suite.h"
+#include "support/paths.h"
 
 namespace npuport {
 namespace {
@@ -16,14 +17,14 @@ namespace fs = std::filesystem;
 
 fs::path suite_folder() {
   const char* shared = std::getenv("NPUPORT_SHARED");
-  const fs::path root = shared ? fs::path(shared) : fs::path(NPUPORT_SOURCE_DIR).parent_path() / "shared";
+  const fs::path root = shared ? fs::path(shared) : fs::path(source_dir()).parent_path() / "shared";
   return root / "data" / "torchscript";
 }
 
 // "name: code: reason" per line: archives that must be refused with that diagnosis.
 std::map<std::string, std::string> expected_refusals() {
   std::map<std::string, std::string> out;
-  std::ifstream file(std::string(NPUPORT_SOURCE_DIR) + "/tests/frontends/torchscript_refusals.txt");
+  std::ifstream file(source_dir() + "/tests/frontends/torchscript_refusals.txt");
   for (std::string line; std::getline(file, line);) {
     if (line.empty() || line[0] == '#') continue;
     const size_t first = line.find(": "), second = line.find(": ", first + 2);

@@ -4,15 +4,14 @@
 #include <gtest/gtest.h>
 
 #include "frontends/torchscript_suite.h"
+#include "support/paths.h"
 
 namespace npuport {
 namespace {
 
 namespace fs = std::filesystem;
 
-std::string fixture(const std::string& name) {
-  return std::string(NPUPORT_SOURCE_DIR) + "/tests/fixtures/torchscript/" + name;
-}
+std::string fixture(const std::string& name) { return source_dir() + "/tests/fixtures/torchscript/" + name; }
 
 ImportedModel import_fixture(const std::string& name, const ImportOptions& options = {}) {
   Result<ImportedModel> m = import_torchscript(fixture(name), options);

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/npy.h"
 #include "pipelines/whisper/transcribe.h"
+#include "support/paths.h"
 #include "support/whisper_files.h"
 
 namespace npuport::whisper {
@@ -16,7 +17,7 @@ namespace {
 
 const Json& oracle() {
   static const Json j = [] {
-    std::ifstream f(std::string(NPUPORT_SOURCE_DIR) + "/tests/pipelines/whisper_oracle.json");
+    std::ifstream f(source_dir() + "/tests/pipelines/whisper_oracle.json");
     return Json::parse(f);
   }();
   return j;

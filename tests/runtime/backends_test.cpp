@@ -6,6 +6,7 @@
 #include "runtime/ascend_abi.h"
 #include "runtime/neuron_abi.h"
 #include "runtime/support.h"
+#include "support/paths.h"
 
 namespace npuport {
 namespace {
@@ -15,7 +16,7 @@ using testing::SmallPort;
 using testing::TempFolder;
 using testing::Variable;
 
-std::string library(const std::string& name) { return std::string(NPUPORT_STANDIN_RUNTIME) + "/" + name; }
+std::string library(const std::string& name) { return standin_runtime() + "/" + name; }
 
 struct Way {
   const char* name;
@@ -122,7 +123,7 @@ TEST_P(DeviceTest, WrongFile) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, DeviceTest, ::testing::ValuesIn(ways()),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         [](const auto& test) { return std::string(test.param.name); });
 
 class FaultTest : public ::testing::Test {
  protected:

@@ -2,6 +2,7 @@
 #include <random>
 
 #include "runtime/support.h"
+#include "support/paths.h"
 
 namespace npuport {
 namespace {
@@ -54,7 +55,7 @@ TEST_F(PortTest, CompiledFilesBesideTheMetadata) {
   port_.save();
   const auto port = rt::Port::open(port_.folder());
   ASSERT_TRUE(port);
-  const rt::Options options = {{"library", std::string(NPUPORT_STANDIN_RUNTIME) + "/libneuron_runtime.so"}};
+  const rt::Options options = {{"library", standin_runtime() + "/libneuron_runtime.so"}};
   auto s = port->open_part("p", "neuron", options);
   ASSERT_TRUE(s) << npuport_last_error(nullptr);
   testing::run_small(*s);
@@ -296,7 +297,9 @@ TEST_F(EmbeddingTest, DamagedTables) {
     ASSERT_EQ(npuport_embedding_shape(e, &count, &width, &dtype), NPUPORT_OK);
     std::vector<float> out(static_cast<size_t>(std::min<int64_t>(width, 64)));
     const int64_t last = count - 1;
-    if (count > 0 && width <= 64) EXPECT_EQ(npuport_embed_tokens(e, &last, 1, out.data()), NPUPORT_OK);
+    if (count > 0 && width <= 64) {
+      EXPECT_EQ(npuport_embed_tokens(e, &last, 1, out.data()), NPUPORT_OK);
+    }
     npuport_embedding_close(e);
   }
 }

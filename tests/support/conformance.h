@@ -12,6 +12,7 @@
 #include "base/mapped_file.h"
 #include "base/subprocess.h"
 #include "frontends/aten_binder.h"
+#include "support/paths.h"
 
 namespace npuport::testing {
 
@@ -34,7 +35,7 @@ inline const CaseFile* case_file(const std::string& folder, std::string& why) {
       return std::nullopt;
     }
     ProcessOptions make;
-    make.argv = {python, NPUPORT_SOURCE_DIR "/tests/conformance/make_cases.py", folder};
+    make.argv = {python, source_dir() + "/tests/conformance/make_cases.py", folder};
     make.env = {{"PYTHONDONTWRITEBYTECODE", "1"}};
     make.timeout = std::chrono::minutes(5);
     const Result<ProcessResult> made = run_process(make);

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/subprocess.h"
 #include "ir/tensor.h"
+#include "support/paths.h"
 #include "support/temp_folder.h"
 
 namespace npuport::testing {
@@ -47,7 +48,7 @@ inline Result<std::vector<LitertResult>> run_litert(const std::vector<LitertCase
   const std::string in = folder.path("manifest.json"), out = folder.path("result.json");
   NPU_TRY(write_file(in, dump_json(manifest)));
   ProcessOptions process;
-  process.argv = {litert_python(), NPUPORT_SOURCE_DIR "/tests/support/litert_run.py", in, out};
+  process.argv = {litert_python(), source_dir() + "/tests/support/litert_run.py", in, out};
   process.timeout = std::chrono::minutes(5);
   NPU_ASSIGN(const ProcessResult ran, run_process(process));
   if (!ran.ok()) return Diag(diag::tool_failed, "LiteRT: " + describe(ran) + "\n" + ran.err);

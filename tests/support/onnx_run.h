@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/subprocess.h"
 #include "ir/tensor.h"
+#include "support/paths.h"
 
 namespace npuport::testing {
 
@@ -72,7 +73,7 @@ inline Result<std::vector<OnnxResult>> run_onnx(const std::string& folder, const
   const std::string in = folder + "/manifest.json", out = folder + "/result.json";
   NPU_TRY(write_file(in, dump_json(manifest)));
   ProcessOptions process;
-  process.argv = {onnx_python(), NPUPORT_SOURCE_DIR "/tests/support/onnx_run.py", in, out};
+  process.argv = {onnx_python(), source_dir() + "/tests/support/onnx_run.py", in, out};
   process.env = {{"PYTHONDONTWRITEBYTECODE", "1"}};
   process.timeout = std::chrono::minutes(8);
   NPU_ASSIGN(const ProcessResult ran, run_process(process));

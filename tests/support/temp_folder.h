@@ -9,6 +9,8 @@
 #include <filesystem>
 #include <string>
 
+#include "support/paths.h"
+
 namespace npuport::testing {
 
 class TempFolder {
@@ -43,7 +45,7 @@ class TempFolder {
 inline std::string shared_folder() {
   const char* chosen = std::getenv("NPUPORT_SHARED");
   const std::filesystem::path folder =
-      chosen && *chosen ? std::filesystem::path(chosen) : std::filesystem::path(NPUPORT_SOURCE_DIR) / ".." / "shared";
+      chosen && *chosen ? std::filesystem::path(chosen) : std::filesystem::path(source_dir()) / ".." / "shared";
   std::error_code ignored;
   return std::filesystem::is_directory(folder, ignored) ? folder.string() : std::string();
 }

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/subprocess.h"
 #include "ir/tensor.h"
+#include "support/paths.h"
 #include "support/temp_folder.h"
 
 namespace npuport::testing {
@@ -58,7 +59,7 @@ inline Result<std::vector<TorchResult>> run_torch(const std::string& python, con
   const std::string in = folder + "/manifest.json", out = folder + "/result.json";
   NPU_TRY(write_file(in, dump_json(manifest)));
   ProcessOptions process;
-  process.argv = {python, NPUPORT_SOURCE_DIR "/tests/support/torch_run.py", in, out};
+  process.argv = {python, source_dir() + "/tests/support/torch_run.py", in, out};
   process.env = {{"PYTHONDONTWRITEBYTECODE", "1"}};
   process.timeout = std::chrono::minutes(8);
   NPU_ASSIGN(const ProcessResult ran, run_process(process));

@@ -8,17 +8,17 @@
 #include <string>
 #include <vector>
 
+#include "support/paths.h"
+
 namespace npuport::whisper {
 
-inline std::string demo_file(const std::string& name) {
-  return std::string(NPUPORT_SOURCE_DIR) + "/demo/whisper-nano/" + name;
-}
+inline std::string demo_file(const std::string& name) { return source_dir() + "/demo/whisper-nano/" + name; }
 inline std::string bundled_vocabulary() { return demo_file("vocab.txt"); }
 inline std::string bundled_clip() { return demo_file("clip001.wav"); }
 
 // OpenAI's non_speech_tokens (python/npuport_torch/whisper_decode.py has where they come from).
 inline std::vector<int32_t> non_speech_list(const std::string& name) {
-  std::ifstream f(std::string(NPUPORT_SOURCE_DIR) + "/python/npuport_torch/whisper_decode.py");
+  std::ifstream f(source_dir() + "/python/npuport_torch/whisper_decode.py");
   std::stringstream all;
   all << f.rdbuf();
   const std::string text = all.str();
@@ -41,7 +41,7 @@ inline std::vector<int32_t> english_non_speech() { return non_speech_list("NON_S
 
 // A rank file of 50256 byte strings, the English vocabulary's count, in the test's folder.
 inline std::string cut_vocabulary() {
-  const std::string path = std::string(NPUPORT_BINARY_DIR) + "/test-vocab-50256.txt";
+  const std::string path = binary_dir() + "/test-vocab-50256.txt";
   std::ifstream in(bundled_vocabulary());
   std::ofstream out(path);
   size_t kept = 0;

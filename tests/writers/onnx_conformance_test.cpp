@@ -4,6 +4,7 @@
 
 #include "support/conformance.h"
 #include "support/onnx_run.h"
+#include "support/paths.h"
 #include "support/temp_folder.h"
 #include "writers/onnx_writer.h"
 
@@ -118,7 +119,7 @@ class Suite {
 void run_opset(int opset, int few) {
   if (onnx_python().empty()) GTEST_SKIP() << "NPUPORT_TEST_LITERT_PYTHON has no onnx and onnxruntime";
   std::string why;
-  const CaseFile* file = case_file(NPUPORT_BINARY_DIR "/conformance-writers", why);
+  const CaseFile* file = case_file(binary_dir() + "/conformance-writers", why);
   if (file == nullptr) GTEST_SKIP() << why;
   Suite suite(*file, opset, few);
   suite.write_all();

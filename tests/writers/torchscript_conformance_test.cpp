@@ -5,6 +5,7 @@
 #include "exec/executor.h"
 #include "frontends/torchscript.h"
 #include "support/conformance.h"
+#include "support/paths.h"
 #include "support/torch_run.h"
 #include "writers/torchscript_writer.h"
 
@@ -128,7 +129,7 @@ class Suite {
 
 TEST(TorchScriptConformance, PyTorchComputesWhatTheGraphComputes) {
   std::string why;
-  const CaseFile* file = case_file(NPUPORT_BINARY_DIR "/conformance-writers", why);
+  const CaseFile* file = case_file(binary_dir() + "/conformance-writers", why);
   if (file == nullptr) GTEST_SKIP() << why;
   Suite suite(*file);
   suite.write_all();

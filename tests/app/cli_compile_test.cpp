@@ -51,7 +51,9 @@ TEST_F(CliCompile, AToolOnThePathIsNotTaken) {
   EXPECT_EQ(compile({"-o", out_.path("o")}, {{"NPUPORT_NCC_TFLITE", ""}, {"PATH", bin + ":/usr/bin:/bin"}}).code, 3);
   const Ran doctor = npuport_run({"--json", "doctor"}, {{"NPUPORT_NCC_TFLITE", ""}, {"PATH", bin + ":/usr/bin:/bin"}});
   for (const Json& t : document(doctor)["tools"])
-    if (t["name"] == "ncc-tflite") EXPECT_EQ(t["state"], "not configured");
+    if (t["name"] == "ncc-tflite") {
+      EXPECT_EQ(t["state"], "not configured");
+    }
 }
 
 TEST_F(CliCompile, DryRunPrintsTheCommandAndRunsNothing) {

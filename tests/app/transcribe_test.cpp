@@ -90,6 +90,34 @@ TEST(Transcribe, BothLoopsGiveTheSame) {
   EXPECT_EQ(b["decoder"], "full");
 }
 
+// libLiteRt.so of the interpreter's ai_edge_litert; empty where there is none.
+std::string litert_library() {
+  if (const char* named = std::getenv("NPUPORT_LITERT_LIBRARY"); named && *named) return named;
+  const char* python = std::getenv("NPUPORT_TEST_LITERT_PYTHON");
+  if (!python || !*python || std::string(python) == "none") return {};
+  ProcessOptions options;
+  options.argv = {
+      python, "-c",
+      "import os,ai_edge_litert as a;print(os.path.join(os.path.dirname(a.__file__),'libLiteRt.so'),end='')"};
+  const Result<ProcessResult> r = run_process(options);
+  return r && r->ok() && fs::exists(r->out) ? r->out : std::string();
+}
+
+TEST(Transcribe, LiteRtGivesTheSameTokens) {
+  const std::string library = litert_library();
+  if (library.empty()) GTEST_SKIP() << "no libLiteRt.so (NPUPORT_LITERT_LIBRARY, NPUPORT_TEST_LITERT_PYTHON)";
+  std::vector<std::string> line = clips();
+  line.insert(line.begin(), "transcribe");
+  line.insert(line.end(),
+              {"--json", "--backend", "litert", "--baseline", demo("whisper-nano/baseline"), "--model", ported()});
+  const Ran r = npuport_run(line, {{"NPUPORT_LITERT_LIBRARY", library}});
+  ASSERT_EQ(r.code, 0) << r.out << r.err;
+  for (const Json& f : document(r)) {
+    EXPECT_EQ(f["backend"], "litert");
+    EXPECT_TRUE(f["baseline"]["tokens_equal"].get<bool>());
+  }
+}
+
 TEST(Transcribe, FormatsFilesAndDebugOutputs) {
   TempFolder t;
   const std::string text = texts().at("clip001.wav");

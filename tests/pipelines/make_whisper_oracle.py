@@ -55,12 +55,14 @@ class Scripted:
         return decoding.decode(self, mel, options)
 
     def detect_language(self, mel):
-        probs = {c: 0.0 for c in self.tokenizer.all_language_codes}
-        logits = torch.zeros(len(probs))
+        # all_language_codes comes in the order of a set: go by the tokens' ids.
+        codes = list(self.tokenizer.all_language_codes)
+        place = {self.tokenizer.to_language_token(c): k for k, c in enumerate(codes)}
+        logits = torch.zeros(len(codes))
         for id, score in self.s["language_scores"]:
-            logits[id - self.tokenizer.sot - 1] = score
+            logits[place[id]] = score
         p = logits.softmax(-1)
-        return None, {c: p[i].item() for i, c in enumerate(probs)}
+        return None, {c: p[k].item() for k, c in enumerate(codes)}
 
     def logits(self, tokens, begin, sot_index):
         """[1, n, n_vocab] for the rows the loop looks at."""

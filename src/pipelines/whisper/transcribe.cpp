@@ -86,6 +86,7 @@ Result<Transcript> transcribe(Network& network, MelWindows& mel, const Rules& gi
   out.seconds = mel.seconds();
   std::vector<float> window(mel.n_mels() * kFrames);
   const size_t content = mel.content_frames();
+  if (!rules.special.multilingual) rules.language = "en";
   if (rules.language.empty() && content > 0) {
     NPU_TRY(mel.window(0, std::min(kFrames, content), Padding::silence, window));
     NPU_TRY(network.set_audio(window));
@@ -93,7 +94,6 @@ Result<Transcript> transcribe(Network& network, MelWindows& mel, const Rules& gi
     rules.language = language.code;
     out.language_probability = language.probability;
   }
-  if (!rules.special.multilingual) rules.language = "en";
   out.language = rules.language;
 
   std::mt19937_64 random(rules.seed);

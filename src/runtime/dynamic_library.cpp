@@ -20,8 +20,13 @@ Result<std::shared_ptr<DynamicLibrary>> DynamicLibrary::open(std::span<const std
     }
     const char* why = ::dlerror();
     list += (list.empty() ? "" : ", ") + name;
-    said += (said.empty() ? "" : "; ") + std::string(why ? why : "no reason given");
+    // Of a list of usual names, those that are not there need no reason.
+    const std::string reason = why ? why : "no reason given";
+    if (names.size() == 1 || reason.find("No such file") == std::string::npos)
+      said += (said.empty() ? "" : "; ") + reason;
   }
+  if (said.empty())
+    return Diag(diag::tool_missing, "none of these libraries is on the loader's path: " + list, install);
   return Diag(diag::tool_missing, "cannot load " + list + ": " + said, install);
 }
 

@@ -367,6 +367,18 @@ struct Waiting {
   bool abandoned = false;
 };
 
+template <class Core>
+Result<std::vector<Tensor>> run_guarded(Core& core, std::span<const Tensor> in, std::vector<Tensor> places) {
+  // Nothing above this thread catches.
+  try {
+    return core.run(in, std::move(places));
+  } catch (const std::bad_alloc&) {
+    return Diag(diag::too_large, "out of memory");
+  } catch (const std::exception& e) {
+    return Diag(diag::internal, e.what());
+  }
+}
+
 }  // namespace
 
 Status Session::run(uint32_t timeout_ms) {
@@ -384,7 +396,7 @@ Status Session::run(uint32_t timeout_ms) {
     std::vector<Tensor> places;
     for (const IoInfo& o : outputs_) places.push_back(borrowed(o, nullptr));
     std::thread worker([core = core_, waiting, in = current_inputs(true), places = std::move(places)]() mutable {
-      Result<std::vector<Tensor>> r = core->run(in, std::move(places));
+      Result<std::vector<Tensor>> r = run_guarded(*core, in, std::move(places));
       const std::lock_guard lock(waiting->mutex);
       waiting->result = std::move(r);
       if (waiting->abandoned) core->state = Core::idle;

@@ -1,3 +1,4 @@
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -11,6 +12,7 @@
 #include "base/diag_codes.h"
 #include "base/hash.h"
 #include "base/mapped_file.h"
+#include "base/sha256.h"
 #include "support/temp_folder.h"
 
 namespace npuport {
@@ -213,6 +215,22 @@ TEST(Sha256, KnownAnswers) {
   ASSERT_TRUE(write_file(folder.path("a"), "abc").ok());
   EXPECT_EQ(*sha256_file(folder.path("a")), sha256_hex("abc"));
   EXPECT_EQ(sha256_file(folder.path("b")).error().code, &diag::file_not_found);
+}
+
+// Every length around the block size, in one piece and in two.
+TEST(OwnSha256Test, EqualsOpenSsl) {
+  std::string text;
+  for (int n = 0; n < 300; ++n) {
+    for (const size_t cut : {size_t{0}, text.size() / 3}) {
+      OwnSha256 own;
+      own.update(as_bytes(text).first(cut));
+      own.update(as_bytes(text).subspan(cut));
+      std::string hex;
+      for (const unsigned char byte : own.digest()) hex += fmt::format("{:02x}", byte);
+      ASSERT_EQ(hex, sha256_hex(text)) << n;
+    }
+    text += static_cast<char>(n * 7);
+  }
 }
 
 }  // namespace

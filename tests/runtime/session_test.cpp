@@ -191,39 +191,43 @@ TEST_F(SessionTest, TwoSessionsInTwoThreads) {
 // A call that meets another one is refused and changes nothing; afterwards the session works as before.
 TEST_F(SessionTest, OneSessionFromTwoThreadsIsRefused) {
   write_text(folder_.path("slow.txt"), R"(graph "slow" {
-  input %x: f32[600,600]
-  %a: f32[600,600] = matmul(%x, %x)
-  %b: f32[600,600] = matmul(%a, %x)
+  input %x: f32[250,250]
+  %a: f32[250,250] = matmul(%x, %x)
+  %b: f32[250,250] = matmul(%a, %x)
   output %b
 }
 )");
   auto s = rt::Session::open(folder_.path("slow.txt"), "host", {{"reference", "1"}, {"threads", "1"}});
   ASSERT_TRUE(s) << npuport_last_error(nullptr);
-  std::atomic<bool> ended{false};
-  std::atomic<npuport_status> result{NPUPORT_INTERNAL};
-  std::thread runner([&] {
-    result = npuport_session_run(s->handle(), 0);
-    ended = true;
-  });
   int refused = 0, others = 0;
-  while (!ended) {
-    const npuport_status status = npuport_session_run(s->handle(), 0);
-    refused += status == NPUPORT_BUSY;
-    others += status != NPUPORT_BUSY && status != NPUPORT_OK;
-    EXPECT_EQ(npuport_session_input_count(s->handle()), 1U);  // questions are always answered
+  // Which call comes first is up to the machine; sooner or later two of them meet.
+  for (int attempt = 0; attempt < 50 && refused == 0; ++attempt) {
+    std::atomic<bool> ended{false};
+    std::atomic<npuport_status> result{NPUPORT_INTERNAL};
+    std::thread runner([&] {
+      result = npuport_session_run(s->handle(), 0);
+      ended = true;
+    });
+    while (!ended) {
+      const npuport_status status = npuport_session_run(s->handle(), 0);
+      refused += status == NPUPORT_BUSY;
+      others += status != NPUPORT_BUSY && status != NPUPORT_OK;
+      EXPECT_EQ(npuport_session_input_count(s->handle()), 1U);  // questions are always answered
+    }
+    runner.join();
+    refused += result == NPUPORT_BUSY;
+    others += result != NPUPORT_BUSY && result != NPUPORT_OK;
   }
-  runner.join();
   EXPECT_GT(refused, 0);
   EXPECT_EQ(others, 0);
-  EXPECT_TRUE(result == NPUPORT_OK || result == NPUPORT_BUSY);
   EXPECT_TRUE(s->run());
 }
 
 TEST_F(SessionTest, HostRunsTimeOut) {
   write_text(folder_.path("slow.txt"), R"(graph "slow" {
-  input %x: f32[700,700]
-  %a: f32[700,700] = matmul(%x, %x)
-  %b: f32[700,700] = matmul(%a, %x)
+  input %x: f32[500,500]
+  %a: f32[500,500] = matmul(%x, %x)
+  %b: f32[500,500] = matmul(%a, %x)
   output %b
 }
 )");
@@ -238,7 +242,11 @@ TEST_F(SessionTest, HostRunsTimeOut) {
 TEST(RuntimeNames, AreComplete) {
   EXPECT_EQ(npuport_runtime_abi(), NPUPORT_RUNTIME_ABI);
   EXPECT_STREQ(npuport_status_name(NPUPORT_INTERNAL), "NPUPORT_INTERNAL");
+<<<<<<< HEAD
   EXPECT_STREQ(npuport_status_name(static_cast<npuport_status>(15)), "unknown status");
+=======
+  EXPECT_STREQ(npuport_status_name(NPUPORT_OK), "NPUPORT_OK");
+>>>>>>> 3168c53 (Runs in a thread of their own let no exception out; tests no longer depend on which thread is first)
   EXPECT_STREQ(npuport_dtype_name(NPUPORT_BF16), "bfloat16");
   EXPECT_STREQ(npuport_dtype_name(NPUPORT_BOOL), "bool");
   EXPECT_STREQ(npuport_dtype_name(NPUPORT_UNKNOWN), "unknown");

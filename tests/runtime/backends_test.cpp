@@ -292,8 +292,6 @@ TEST_F(FaultTest, ProbesTellWhatIsThere) {
   EXPECT_EQ(npuport_backend_probe("abacus", nullptr, 0), nullptr);
 }
 
-// A .tflite of our own writer would need the writers' library here: the stand-in compiler's input is the same format,
-// so LiteRT is fed by the port of the command line tests; here a damaged file must not bring the process down.
 TEST_F(FaultTest, LiteRtRefusesWhatIsNoTflite) {
   const char* python = std::getenv("NPUPORT_TEST_LITERT_PYTHON");
   if (!python || std::string(python) == "none") GTEST_SKIP() << "NPUPORT_TEST_LITERT_PYTHON is not set";

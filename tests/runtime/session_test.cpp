@@ -237,6 +237,9 @@ TEST_F(SessionTest, HostRunsTimeOut) {
   ASSERT_FALSE(r);
   EXPECT_EQ(r.error().status, NPUPORT_TIMEOUT);
   EXPECT_EQ(s->set_input(0, {}).error().status, NPUPORT_BUSY);
+  // The run ends in the background; only then may the program end.
+  for (int k = 0; k < 600 && !s->profile(); ++k) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  EXPECT_TRUE(s->profile());
 }
 
 TEST(RuntimeNames, AreComplete) {

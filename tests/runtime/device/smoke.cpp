@@ -1,8 +1,11 @@
-// Runs on the device (or under qemu): device_smoke PORT NEURON_LIBRARY. Opens the port that run.py made, checks numbers,
-// refusals, threads and a run that goes over its time.
+// Runs on the device (or under qemu): device_smoke PORT NEURON_LIBRARY. Opens the port that run.py made, checks
+// numbers, refusals, threads and a run that goes over its time.
+#include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <string>
 #include <thread>
 
 #include "runtime/npuport_runtime.hpp"
@@ -45,7 +48,9 @@ int main(int argc, char** argv) {
   expect(a->run().error().status == NPUPORT_BAD_INPUT, "an id outside the table");
   ::setenv("STANDIN_HANG_MS", "600", 1);
   expect(b->run(50).error().status == NPUPORT_TIMEOUT, "time limit");
-  expect(port->open_part("p", "ascend").error().status == NPUPORT_UNAVAILABLE, "no AscendCL here");
+  expect(port->open_part("p", "ascend").error().status == NPUPORT_NOT_FOUND, "the port has no .om");
+  const std::string dla = port->folder() + "/p.dla";
+  expect(rt::Session::open(dla, "ascend").error().status == NPUPORT_UNAVAILABLE, "no AscendCL here");
   expect(port->open_part("p", "host").error().status == NPUPORT_BAD_ARGUMENT, "no host backend linked in");
   std::printf("device ok: %s, %s\n", npuport_runtime_version(), npuport_backend_probe("neuron", nullptr, 0));
   std::this_thread::sleep_for(std::chrono::seconds(1));

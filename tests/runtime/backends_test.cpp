@@ -123,11 +123,7 @@ TEST_P(DeviceTest, WrongFile) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, DeviceTest, ::testing::ValuesIn(ways()),
-<<<<<<< HEAD
-                         [](const auto& test) { return std::string(test.param.name); });
-=======
                          [](const auto& way) { return std::string(way.param.name); });
->>>>>>> 3168c53 (Runs in a thread of their own let no exception out; tests no longer depend on which thread is first)
 
 class FaultTest : public ::testing::Test {
  protected:

@@ -229,7 +229,8 @@ Result<std::string> mtk_converter_script(const std::string& shapes, const std::m
     shape_list += (shape_list.empty() ? "" : ", ") + parsed.first;
     type_list += (type_list.empty() ? "" : ", ") + parsed.second;
   }
-  std::string spec = "builtin_first", set = "converter.quantize = False\n    ";
+  std::string spec = "builtin_first", set;
+  if (!options.contains("quantize")) set = "converter.quantize = False\n    ";
   for (const auto& [key, value] : options) {
     if (key == "tflite_op_export_spec") {
       if (std::find(std::begin(kSpecs), std::end(kSpecs), value) == std::end(kSpecs))
@@ -241,7 +242,6 @@ Result<std::string> mtk_converter_script(const std::string& shapes, const std::m
     if (std::find(std::begin(kOptions), std::end(kOptions), key) == std::end(kOptions))
       return Diag(diag::usage, "mtk_converter has no option '" + key + "'",
                   "the options are those of get_available_options()");
-    if (key == "quantize") set = "";
     set += fmt::format("converter.{} = {}\n    ", key, python_literal(value));
   }
   return fmt::format(R"PY("""TorchScript to TFLite with MediaTek's mtk_converter.

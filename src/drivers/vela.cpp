@@ -193,6 +193,7 @@ bool warning_header(std::string_view line, CompilerFinding& f) {
   const size_t comma = rest.find(", ofm: ");
   f = {};
   f.op = valid_utf8(trim(rest.substr(0, comma)));
+  if (f.op == "ARGMAX") f.op = "ARG_MAX";  // the one name Vela spells in its own way
   if (comma != std::string_view::npos) {
     std::string_view name = trim(rest.substr(comma + 7));
     if (name.size() >= 2 && name.front() == '\'' && name.back() == '\'') name = name.substr(1, name.size() - 2);

@@ -42,6 +42,7 @@ class Replacer {
   std::vector<ValueId> run(const std::vector<Statement>& statements, const Pattern& p) {
     for (const Statement& s : statements) {
       const std::vector<ValueId> out = s.expr.op.empty() ? std::vector<ValueId>{value(s.expr)} : call(s.expr);
+      if (b_.failed()) return {};  // the caller asks the builder why
       for (size_t i = 0; i < s.results.size() && i < out.size(); ++i) env_[s.results[i]] = out[i];
     }
     std::vector<ValueId> roots;

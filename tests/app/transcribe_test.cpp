@@ -118,6 +118,36 @@ TEST(Transcribe, LiteRtGivesTheSameTokens) {
   }
 }
 
+// The whole way to a device's library and back, on a test double of it: no NPU computes here.
+TEST(Transcribe, TheNeuronStandInGivesTheSameTokens) {
+  TempFolder t;
+  fs::copy(ported() + "/models", t.path("models"), fs::copy_options::recursive);
+  for (const auto& e : fs::directory_iterator(ported() + "/models")) {
+    if (e.path().extension() != ".tflite") continue;
+    // What the stand-in compiler would write: its mark, the size, the model.
+    const std::string model = contents(e.path().string());
+    const uint64_t size = model.size();
+    std::string dla = "STANDIN-DLA";
+    dla.resize(16);
+    dla.append(reinterpret_cast<const char*>(&size), sizeof size);
+    put(t.path("models/" + e.path().stem().string() + "_MT8371.dla"), dla + model);
+  }
+  std::vector<std::string> line = clips();
+  line.insert(line.begin(), "transcribe");
+  line.insert(line.end(), {"--json", "--backend", "neuron", "--baseline", demo("whisper-nano/baseline"), "--model",
+                           t.path("models/whisper_nano_metadata.json")});
+  for (const char* library : {"libneuron_runtime.so", "libneuron_adapter.so"}) {
+    const Ran r = npuport_run(line, {{"NPUPORT_NEURON_LIBRARY", standin_runtime() + "/" + library}});
+    ASSERT_EQ(r.code, 0) << library << r.out << r.err;
+    for (const Json& f : document(r)) {
+      EXPECT_EQ(f["backend"], "neuron");
+      EXPECT_TRUE(f["baseline"]["tokens_equal"].get<bool>());
+    }
+  }
+  const Ran none = npuport_run(line, {{"NPUPORT_NEURON_LIBRARY", t.path("nothing.so")}});
+  EXPECT_EQ(none.code, 3) << "a missing library is the environment's fault: " << none.err;
+}
+
 TEST(Transcribe, FormatsFilesAndDebugOutputs) {
   TempFolder t;
   const std::string text = texts().at("clip001.wav");

@@ -7,11 +7,11 @@
 
 #include "app/diagnose_run.h"
 #include "app/legality.h"
+#include "app/model_file.h"
 #include "app/output_folder.h"
 #include "base/diag_codes.h"
 #include "base/text.h"
 #include "passes/pipeline.h"
-#include "writers/tflite_writer.h"
 
 namespace npuport::app {
 namespace {
@@ -113,15 +113,15 @@ Result<std::vector<DiagnoseSample>> bound_samples(const Runnable& model, const D
 
 }  // namespace
 
-Status write_for_target(const App&, const Target& target, const Graph& g, const std::string& path) {
-  if (target.format != "tflite" && !target.format.empty())
-    return Diag(diag::unsupported, "there is no writer for format " + target.format);
-  TfliteOptions o;
+Status write_for_target(const App& app, const Target& target, const Graph& g, const std::string& path) {
+  ModelFileOptions o;
+  o.opset = target.opset;
   o.sync = false;
-  return write_tflite(g, path, o);
+  const Result<ModelFile> written = write_model_file(app, g, path, o);
+  return written ? Status() : Status(written.error());
 }
 
-std::string model_suffix(const Target&) { return ".tflite"; }
+std::string model_suffix(const Target& target) { return model_ending(target); }
 
 CommandResult diagnose(const App& app, const DiagnoseArgs& args) {
   NPU_ASSIGN(Target target, load_target(args.target));
@@ -145,7 +145,8 @@ CommandResult diagnose(const App& app, const DiagnoseArgs& args) {
   r.passes.split_host = false;
   r.passes.preferred = target.prefer;
   const FormatLegality legality(target);
-  NPU_ASSIGN(Prepared prepared, prepare(r.imported, r.passes, legality, nullptr, r.ledger));
+  NPU_ASSIGN(Prepared prepared, prepare(r.imported, r.passes, legality, nullptr, r.ledger, {}, nullptr,
+                                        /*channels_last=*/target.format != "onnx"));
   if (!prepared.left.empty()) {
     Diag d(diag::not_representable,
            fmt::format("{} operators have no form in {}", prepared.left.size(), model_suffix(target)),

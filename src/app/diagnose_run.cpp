@@ -18,6 +18,7 @@
 #include "ir/cost.h"
 #include "ir/npy.h"
 #include "passes/pipeline.h"
+#include "writers/tflite_writer.h"
 
 namespace npuport::app {
 namespace {
@@ -337,12 +338,19 @@ class Session {
 
   Result<std::vector<CureRecord>> cure_round(const Order& order, const Hunt& h, int round) {
     const TargetLegality rules(*r_.target);
+    NPU_ASSIGN(const Target host_format, load_target("generic-tflite"));
+    const TargetLegality host_rules(host_format);
     CureOptions o;
+    o.host_rules = &host_rules;
     o.passes = r_.passes;
     o.rules = &rules;
     o.kinds = kinds_;
     o.judge = judge(fmt::format("r{}_", round));
-    o.prove = [this](const Graph& g, const IoContract& io, Numerics n) { return proof_->prove(g, io, n); };
+    // A change that cannot be run is not proven, and that is all.
+    o.prove = [this](const Graph& g, const IoContract& io, Numerics n) -> Result<Evidence> {
+      Result<Evidence> e = proof_->prove(g, io, n);
+      return e ? std::move(e) : Evidence{false, std::nullopt, "it cannot be run: " + e.error().message};
+    };
     o.magnitude = [this](const Graph& g, ValueId v) { return magnitude(g, v); };
     o.log = [this](const HuntStep& s) { say(s); };
     return cure(r_.graph, r_.io, r_.ledger, order, h, whitelist_, refusals_, o, spent_);
@@ -613,11 +621,11 @@ class Session {
            {"inputs", strings(step.inputs)},
            {"outputs", strings(step.outputs)}};
     step.file = safe_file_name(stem + "_" + (step.suffix ? "after_" : "before_") + step.outputs.front()) +
-                (step.table ? ".npy" : model_suffix(*r_.target));
+                (step.table ? ".npy" : ".tflite");
     if (step.table) {
       NPU_TRY(write_npy(path(step.file), *step.table));
     } else {
-      NPU_TRY(write_for_target(app_, *r_.target, *step.graph, path(step.file)));
+      NPU_TRY(write_tflite(*step.graph, path(step.file)));
       const std::string base = fs::path(step.file).stem().string();
       if (const Result<HostCode> code = host_code(*step.graph, "compute_" + base)) {
         NPU_TRY(write_file(path(base + ".py"), code->python));

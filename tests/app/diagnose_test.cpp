@@ -32,7 +32,8 @@ const std::vector<std::string> kModest = {"ADD",
                                           "BROADCAST_TO",
                                           "SELECT_V2",
                                           "TANH",
-                                          "SQUARED_DIFFERENCE"};
+                                          "SQUARED_DIFFERENCE",
+                                          "PAD"};
 
 std::string table_file(const TempFolder& folder, const std::vector<std::string>& ops) {
   std::string text;

@@ -12,6 +12,7 @@
 #include "exec/executor.h"
 #include "ir/text.h"
 #include "passes/domain.h"
+#include "passes/io_contract.h"
 #include "support/temp_folder.h"
 
 namespace npuport::diagnose::testing {
@@ -69,8 +70,7 @@ Cured cured(const Graph& g, const GraphJudge& judge, PassOptions passes = {}, Wh
   o.judge = judge;
   o.magnitude = [](const Graph&, ValueId) { return 37.0; };
   o.prove = [&](const Graph& after, const IoContract& io, Numerics numerics) -> Result<Evidence> {
-    HostRunner host;
-    host.run = [&](std::span<const Tensor> t) { return execute(after, t); };
+    const HostRunner host = host_runner([&](std::span<const Tensor> t) { return execute(after, t); });
     NPU_ASSIGN(const std::vector<Tensor> out, run_original_interface(io, in, host));
     double worst = 0;
     for (size_t k = 0; k < out.size(); ++k)
@@ -167,9 +167,10 @@ TEST(DiagnoseCure, LabelEqualityNeedsItsDomain) {
 
 // Abs first; what it became, then sine and cosine: unattended, over several rounds.
 constexpr const char* kPrompt =
-    "input %p: f32[1,5,2]\ninput %l: f32[1,5,1]\nconst %w: f32[2,4] = [1,2,3,4,5,6,7,8]\nconst %k: f32[] = [1]\n"
+    "input %p: f32[1,5,2]\ninput %l: f32[1,5,1]\nconst %w: f32[2,4] = [1,2,3,4,5,6,7,8]\nconst %k: f32[] = [1]\nconst "
+    "%z: f32[8,64] = #1\n"
     "%t = matmul(%p, %w)\n%s = sin(%t)\n%c = cos(%t)\n%f = concat(%s, %c) axis=-1\n%d = sub(%l, %k)\n%a = abs(%d)\n"
-    "%o = sub(%k, %a)\n%m = relu(%o)\n%h = mul(%f, %m)\n%r = relu(%h)\n%y = tanh(%r)\noutput %y";
+    "%o = sub(%k, %a)\n%m = relu(%o)\n%h = mul(%f, %m)\n%r = relu(%h)\n%y = matmul(%r, %z)\noutput %y";
 
 TEST(DiagnoseCure, PromptEncoderGoesToTheHostAndLabelsStay) {
   PassOptions passes;
@@ -286,7 +287,7 @@ TEST(DiagnoseHostCode, PythonAndCppComputeTheSame) {
                  code->python + values_py + "for y in compute_it(a0,a1):\n  for v in y.ravel(): print('%.9g'%v)\n"));
   const char* torch = std::getenv("NPUPORT_TEST_TORCH_PYTHON");
   const std::string python = torch ? torch : "/usr/bin/python3";
-  const auto built = start({"c++", "-std=c++17", "-O1", folder.path("c.cpp"), "-o", folder.path("c")});
+  const auto built = start({"c++", "-std=c++17", "-O0", folder.path("c.cpp"), "-o", folder.path("c")});
   if (!built) GTEST_SKIP() << "no C++ compiler on the path: " << built.error().message;
   ASSERT_TRUE(built->ok()) << built->err;
   std::vector<std::string> outputs;

@@ -304,7 +304,7 @@ class Curing {
     take_joins(all);
     for (const NodeId id : all) options.decisions[moved.value(moved.node(id).outputs[0]).name] = "host";
     const TrialLegality legality({}, SIZE_MAX, o_, whitelist_, refusals_);
-    PassContext c{options, entries, &io, &legality, nullptr, {}, {}};
+    PassContext c{options, entries, &io, &legality, nullptr, {}, {}, o_.host_rules};
     const PassDef* const passes[] = {&split_to_host_pass};
     NPU_TRY(run_passes(moved, passes, c));
     std::vector<bool> gone;

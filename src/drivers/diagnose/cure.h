@@ -33,6 +33,7 @@ struct CureRecord {
 struct CureOptions {
   PassOptions passes;               // ranges, preferred rewrites, allow_approximate, split_host
   const Legality* rules = nullptr;  // the target's; a node a rule forbids counts as refused unless it was seen to pass
+  const Legality* host_rules = nullptr;  // what the files of host steps cannot hold; none: they hold everything
   Kinds kinds;
   // One verdict on a fragment.
   GraphJudge judge;

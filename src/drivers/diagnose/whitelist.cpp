@@ -56,7 +56,7 @@ bool Whitelist::has(std::string_view kind) const {
 
 bool Whitelist::covers(const Graph& g, NodeId id, const Kinds& kinds_of) const {
   const std::vector<std::string> all = kinds_of(g, id);
-  return std::all_of(all.begin(), all.end(), [&](const std::string& k) {
+  return !all.empty() && std::all_of(all.begin(), all.end(), [&](const std::string& k) {
     const Key wanted = key(g, id, k);
     const auto it = entries_.lower_bound(Key(k, std::get<1>(wanted), std::get<2>(wanted), ""));
     return it != entries_.end() && std::get<0>(it->first) == k && std::get<1>(it->first) == std::get<1>(wanted) &&

@@ -77,6 +77,7 @@ Result<OnnxImporter::Values> OnnxImporter::run_graph(const Scope& parent, const 
   Values out;
   for (const OnnxFileValue& o : g.outputs) {
     NPU_ASSIGN(OnnxValue v, lookup(s, o.name));
+    if (v.is_tensor() && !v.id.valid()) return Diag(diag::corrupt, "an output of a subgraph is not computed");
     out.push_back(std::move(v));
   }
   return out;

@@ -74,6 +74,7 @@ void Parser::tensor(std::span<const std::byte> bytes, OnnxFileTensor& t) {
     if (r.field() == 2) t.type = r.integer();
     if (r.field() == 8) t.name = r.text();
     if (t.dims.size() > 64) error_ = "a tensor has more than 64 dimensions";
+    if (!t.dims.empty() && t.dims.back() < 0) error_ = "a tensor has a negative dimension";
   });
 }
 

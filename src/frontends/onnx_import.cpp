@@ -11,7 +11,7 @@ namespace {
 
 constexpr int64_t kFoldLimit = 1 << 16;             // shape arithmetic and small tables; real folding is a pass
 constexpr int64_t kHeapSlack = int64_t{512} << 20;  // constants may take a few times the file plus this
-constexpr int64_t kMaxOperators = 1'000'000;
+constexpr int64_t kMaxOperators = 200'000;
 constexpr int kMaxDepth = 40;  // subgraphs and functions inside each other
 constexpr int kOldestOpset = 7;
 
@@ -305,7 +305,8 @@ Status OnnxImporter::run_nodes(Scope& s, const std::vector<OnnxFileNode>& nodes)
   if (s.depth > kMaxDepth) return Diag(diag::too_large, "functions or subgraphs are nested too deeply");
   for (size_t i = 0; i < nodes.size(); ++i) {
     // Loops and functions may be expanded again and again: bound the work, not only the depth.
-    if (++operators_ > kMaxOperators) return Diag(diag::too_large, "more than a million operators");
+    if (++operators_ > kMaxOperators)
+      return Diag(diag::too_large, "more than 200,000 operators once loops and functions are written out");
     Status done = run_node(s, nodes[i]);
     if (done.ok()) done = check_heap();
     if (!done) {
@@ -394,6 +395,7 @@ Status OnnxImporter::set_outputs(Scope& s) {
   for (const OnnxFileValue& o : file_.graph.outputs) {
     NPU_ASSIGN(const OnnxValue v, lookup(s, o.name));
     if (!v.is_tensor()) return Diag(diag::unsupported, "the output is a sequence or an optional").at_tensor(o.name);
+    if (!v.id.valid()) return Diag(diag::corrupt, "an output of the model has no name or is an absent operand");
     ValueId id = v.id;
     const bool taken = std::find(outputs.begin(), outputs.end(), id) != outputs.end();
     const bool input = g.producer(id) == nullptr && !g.is_constant(id);

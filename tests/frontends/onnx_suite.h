@@ -72,9 +72,11 @@ inline Result<std::pair<std::vector<Tensor>, std::vector<Tensor>>> read_onnx_dat
   return both;
 }
 
-// Shapes, axes and counts that a case feeds at run time; models have them as constants.
-inline bool is_parameter(const Tensor& t) {
-  return t.shape.size() <= 1 && (is_integer(t.dtype) || t.dtype == DType::boolean || t.shape.empty());
+// Shapes, axes, counts, scales that a case feeds at run time; models have them as constants. `level` 1: integers and
+// booleans up to rank 1 and single numbers; 2: every vector; 3: everything, which tests the evaluation of constants.
+inline bool is_parameter(const Tensor& t, int level) {
+  const bool integral = is_integer(t.dtype) || t.dtype == DType::boolean || t.shape.empty();
+  return level == 3 || (t.shape.size() <= 1 && (level == 2 || integral));
 }
 
 inline bool understood(const Result<ImportedModel>& m) { return m && m->opaque.empty(); }
@@ -85,9 +87,9 @@ inline OnnxVerdict run_onnx_set(const std::string& model_path, const std::string
   ImportOptions options;
   for (const Tensor& t : data->first) options.inputs.push_back({"", {t.dtype, t.shape, nullptr}});
   Result<ImportedModel> model = import_onnx(model_path, options);
-  if (!understood(model)) {
+  for (int level = 1; level <= 3 && !understood(model); ++level) {
     for (size_t k = 0; k < data->first.size(); ++k) {
-      if (is_parameter(data->first[k])) options.inputs[k].value = std::make_shared<const Tensor>(data->first[k]);
+      if (is_parameter(data->first[k], level)) options.inputs[k].value = std::make_shared<const Tensor>(data->first[k]);
     }
     Result<ImportedModel> again = import_onnx(model_path, options);
     if (understood(again)) model = std::move(again);

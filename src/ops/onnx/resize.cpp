@@ -27,7 +27,10 @@ struct Resize {
 double source(const Resize& r, const Axis& a, int64_t o) {
   const auto x = static_cast<double>(o);
   const double in = static_cast<double>(a.in), out = static_cast<double>(a.out);
-  if (r.where == "align_corners") return a.out == 1 ? 0 : x * (in - 1) / (out - 1);
+  if (r.where == "align_corners") {
+    const double length = a.scale * in;  // not rounded where a scale was given
+    return length == 1 ? 0 : x * (in - 1) / (length - 1);
+  }
   if (r.where == "asymmetric") return x / a.scale;
   if (r.where == "pytorch_half_pixel") return a.out == 1 ? 0 : (x + 0.5) / a.scale - 0.5;
   if (r.where == "tf_half_pixel_for_nn") return (x + 0.5) / a.scale;
@@ -115,6 +118,8 @@ ValueId plain(OnnxRead& c, ValueId x, const Resize& r, const std::vector<Axis>& 
     size.push_back(axes[d].out);
     scales.push_back(axes[d].scale);
     if (axes[d].out == 1 && axes[d].in != 1 && r.where != "half_pixel") return {};
+    const double exact = axes[d].scale * static_cast<double>(axes[d].in);
+    if (r.where == "align_corners" && std::fabs(exact - static_cast<double>(axes[d].out)) > 1e-6) return {};
   }
   std::string mode = r.mode;
   bool corners = false;
@@ -234,6 +239,10 @@ void read_resize(OnnxRead& c) {
       if (roi.size() != 2 * chosen.size()) return c.fail(Diag(diag::corrupt, "roi of Resize"));
       a.start = roi[i], a.end = roi[i + chosen.size()];
     }
+  }
+  if (first && r.mode == "nearest" &&
+      std::any_of(axes.begin(), axes.end(), [](const Axis& a) { return a.scale < 1; })) {
+    return c.refuse("nearest, shrinking, of opset 10: the standard does not say which neighbour");
   }
   const std::string policy = c.s("keep_aspect_ratio_policy", "stretch");
   if (!sizes.empty() && policy != "stretch") keep_ratio(policy, axes, chosen);

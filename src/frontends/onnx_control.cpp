@@ -9,7 +9,7 @@
 namespace npuport {
 namespace {
 
-constexpr int64_t kMaxIterations = 100'000;
+constexpr int64_t kMaxIterations = 20'000;
 
 }  // namespace
 

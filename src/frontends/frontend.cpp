@@ -7,6 +7,7 @@
 #include "base/zip.h"
 #include "frontends/onnx.h"
 #include "frontends/plain.h"
+#include "frontends/pt2.h"
 #include "frontends/tflite.h"
 #include "frontends/torch/checkpoint.h"
 #include "frontends/torchscript.h"
@@ -19,6 +20,7 @@ constexpr Frontend rows[] = {
     {"torchscript", "TorchScript archive (torch.jit.save)", accepts_torchscript, inspect_torchscript,
      import_torchscript},
     {"checkpoint", "PyTorch checkpoint (torch.save): inspect only", accepts_checkpoint, inspect_checkpoint, nullptr},
+    {"pt2", "PyTorch exported program (torch.export.save)", accepts_pt2, inspect_pt2, import_pt2},
     {"tflite", "TFLite model (float)", accepts_tflite, inspect_tflite, import_tflite},
     {"onnx", "ONNX model", accepts_onnx, inspect_onnx, import_onnx},
     {"npz", "NumPy archive: inspect only", accepts_npz, inspect_npz, nullptr},

@@ -5,6 +5,7 @@
 
 #include "base/diag_codes.h"
 #include "frontends/aten_extensions.h"
+#include "frontends/opaque.h"
 #include "frontends/torch/archive.h"
 #include "frontends/torch/script_inputs.h"
 #include "frontends/torch/script_loader.h"
@@ -93,23 +94,6 @@ bool has_nan(const Tensor& t) {
     found = any;
   });
   return found;
-}
-
-// Only what the surviving nodes say: an operator whose result nobody needs blocks nothing.
-std::vector<OpaqueOperator> live_opaque(const Graph& g) {
-  std::vector<OpaqueOperator> out;
-  for (const NodeId id : g.topological()) {
-    const Node& n = g.node(id);
-    if (n.op->name != "opaque" || !n.attr().s("detail").empty()) continue;
-    const std::string& foreign = n.attr().s("foreign");
-    const Origin origin = n.origins.empty() ? Origin{} : n.origins.front();
-    const auto it = std::find_if(out.begin(), out.end(), [&](const auto& o) { return o.foreign == foreign; });
-    if (it == out.end())
-      out.push_back({foreign, {origin}});
-    else
-      it->places.push_back(origin);
-  }
-  return out;
 }
 
 Result<std::string> entry_method(const ScriptObject& root, const std::string& wanted) {

@@ -58,6 +58,14 @@ TEST_F(CliPort, WritesTheStandardTreeAndOneShortReadme) {
                            "models/net_metadata.json", "scripts/compile.sh"})
     EXPECT_TRUE(fs::is_regular_file(out + "/" + file)) << file;
   EXPECT_EQ(Json::parse(contents(out + "/report.json")), document(r)) << "--json and report.json say the same";
+  EXPECT_TRUE(fs::is_regular_file(out + "/models/net_model.py"));
+  const auto files = names(out);
+  const auto count = [&](const std::string& begin, const std::string& end) {
+    return std::count_if(files.begin(), files.end(),
+                         [&](const std::string& f) { return f.starts_with(begin) && f.ends_with(end); });
+  };
+  EXPECT_EQ(count("models/", ".pt"), 1) << "the rewritten model for PyTorch";
+  EXPECT_EQ(count("scripts/step2_torchscript_to_tflite_", ".py"), 1);
   EXPECT_EQ(r.err.find('\x1b'), std::string::npos) << "no colour and no cursor movement in a pipe";
   EXPECT_EQ(r.err.find('\r'), std::string::npos);
   const Ran quiet = port(out_.path("q"), {"--quiet"});

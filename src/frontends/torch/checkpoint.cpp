@@ -16,6 +16,9 @@ namespace {
 
 using Kind = PickleValue::Kind;
 
+// kMaxSupportedFileFormatVersion of PyTorch 1.8, the newest that mtk_converter 7 works with.
+constexpr int64_t kTorch18Format = 5;
+
 // Functions no checkpoint needs: their presence means somebody wants code to run.
 bool is_suspicious(std::string_view called) {
   for (const std::string_view module :
@@ -175,6 +178,11 @@ Result<FileFacts> inspect_torchscript(const std::string& path) {
   facts.format = "torchscript";
   facts.detail = fmt::format("TorchScript archive, format {}.", archive.version());
   facts.properties.emplace_back("class", archive.data().text);
+  if (archive.version() > kTorch18Format)
+    facts.properties.emplace_back(
+        "PyTorch 1.8", fmt::format("cannot read format {} (up to {}), nor can converters built on it: npuport convert "
+                                   "-o NEW.pt writes an archive it reads",
+                                   archive.version(), kTorch18Format));
   add_weights(facts, collect_weights(archive.data()));
   NPU_ASSIGN(const PickleValue* traced, archive.traced_inputs());
   if (traced) add_inputs(facts, *traced);

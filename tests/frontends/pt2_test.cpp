@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/json.h"
 #include "base/zip.h"
 #include "frontends/torchscript_suite.h"
 #include "support/temp_folder.h"
@@ -108,7 +109,9 @@ std::shared_ptr<const MappedFile> changed(const std::string& file, const std::st
     std::optional<std::string> text(std::in_place, reinterpret_cast<const char*>(bytes.bytes.data()),
                                     bytes.bytes.size());
     if (e.name.ends_with(suffix)) text = change(*text);
-    if (text) EXPECT_TRUE(w.add(e.name, std::as_bytes(std::span(text->data(), text->size()))));
+    if (text) {
+      EXPECT_TRUE(w.add(e.name, std::as_bytes(std::span(text->data(), text->size()))));
+    }
   }
   EXPECT_TRUE(w.finish());
   return MappedFile::from_bytes(out, "changed.pt2");

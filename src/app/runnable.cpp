@@ -79,6 +79,16 @@ Diag opaque_diag(const std::vector<OpaqueOperator>& opaque) {
          std::to_string(opaque.size()) + (opaque.size() == 1 ? " operator" : " operators") + " without a mapping, at " +
              std::to_string(total) + (total == 1 ? " place" : " places"),
          "rewrite these in the model, or report the operators");
+  // A vendor's own operators are no fault of the file.
+  std::string vendor;
+  for (const OpaqueOperator& o : opaque)
+    if (o.foreign.starts_with("CUSTOM:MTK") || o.foreign == "CUSTOM:ethos-u")
+      vendor += (vendor.empty() ? "" : ", ") + o.foreign.substr(std::string_view("CUSTOM:").size());
+  if (!vendor.empty()) {
+    d.message = "not runnable here: the file holds vendor operators (" + vendor +
+                "); no stock runtime has them, and that is normal";
+    d.hint = "prove the file it was made from, or write one of builtin operators only (npuport does)";
+  }
   for (const OpaqueOperator& o : opaque) {
     Diag note(diag::unsupported_op, o.foreign + " ×" + std::to_string(o.places.size()));
     note.severity = Severity::note;

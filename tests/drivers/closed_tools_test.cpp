@@ -123,6 +123,26 @@ TEST_F(Atc, JudgesEveryWayToFail) {
   EXPECT_EQ(o.cure, Cure::options);
 }
 
+// Every shipped target names a driver that is there, and gives it what it needs.
+TEST(ShippedTargets, HaveTheirDriver) {
+  size_t with = 0;
+  for (const std::string& name : builtin_targets()) {
+    const Target t = load_target(name).value();
+    if (t.compiler.driver.empty()) continue;
+    ++with;
+    const Driver* d = find_driver(t.compiler.driver);
+    ASSERT_NE(d, nullptr) << name << " names " << t.compiler.driver;
+    EXPECT_EQ(d->input, t.format) << name;
+    CompileRequest r;
+    r.model = "m";
+    r.output = "m" + driver_suffix(*d, t);
+    r.work_folder = "w";
+    const auto argv = d->commands({"tool", "", "", {}}, t, r);
+    EXPECT_TRUE(argv.ok()) << name;
+  }
+  EXPECT_GE(with, 8U);
+}
+
 // S4-06: --version may fail; help or the installation tell.
 TEST_F(Atc, VersionFromThreePlaces) {
   const Driver* d = find_driver("atc");

@@ -6,6 +6,7 @@
 #include "base/subprocess.h"
 #include "frontends/onnx_suite.h"
 #include "ir/npy.h"
+#include "support/paths.h"
 #include "support/temp_folder.h"
 
 namespace npuport {
@@ -21,7 +22,7 @@ std::string interpreter(const char* variable, const char* fallback) {
 // False, after printing why, when the script could not run.
 bool run_script(const std::string& python, const std::string& script, const std::string& out) {
   ProcessOptions process;
-  process.argv = {python, std::string(NPUPORT_SOURCE_DIR "/tests/support/") + script, out};
+  process.argv = {python, source_dir() + std::string("/tests/support/") + script, out};
   process.timeout = std::chrono::minutes(5);
   const auto made = run_process(process);
   const bool missing = !made || made->err.find("No module named") != std::string::npos;

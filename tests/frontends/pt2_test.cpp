@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/zip.h"
 #include "frontends/torchscript_suite.h"
+#include "support/paths.h"
 #include "support/temp_folder.h"
 
 namespace npuport::testing {
@@ -17,7 +18,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-std::string fixture(const std::string& name) { return std::string(NPUPORT_SOURCE_DIR) + "/tests/fixtures/pt2/" + name; }
+std::string fixture(const std::string& name) { return source_dir() + "/tests/fixtures/pt2/" + name; }
 
 struct Fixture {
   const char* file;

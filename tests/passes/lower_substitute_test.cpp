@@ -68,6 +68,21 @@ TEST(LowerSubstitute, StepsBecomeSigmoidsOnlyWhenAllowed) {
   EXPECT_GT(difference(g, r.graph), 0.0);
 }
 
+TEST(LowerSubstitute, LinearOfAMatrixIsAProduct) {
+  for (const char* more : {"", " activation=\"relu\""}) {
+    const Graph g = graph_of(
+        std::string(
+            "input %x: f32[3,8]\nconst %w: f32[5,8] = #1\nconst %b: f32[5] = [1,2,3,4,5]\n%y = linear(%x, %w, %b)") +
+        more + "\noutput %y");
+    const Ran r = lowered(g, {"linear"});
+    EXPECT_EQ(op_counts(r.graph)["matmul"], 1);
+    EXPECT_EQ(op_counts(r.graph)["linear"], 0);
+    EXPECT_LT(difference(g, r.graph), 2e-5);
+  }
+  const Graph rank3 = graph_of("input %x: f32[1,3,8]\nconst %w: f32[5,8] = #1\n%y = linear(%x, %w)\noutput %y");
+  EXPECT_EQ(op_counts(lowered(rank3, {"linear"}).graph)["linear"], 1);
+}
+
 TEST(LowerSubstitute, TransposedConvolutionsBecomeConvolutions) {
   struct Case {
     const char* weight;

@@ -60,6 +60,28 @@ std::vector<ValueId> build_count_twice(Builder& b, const Match& m) {
   return {b.op("reduce_sum", {b.op("reduce_sum", {b.cast(m.value("c"), DType::f32)}, m.rest("r"))}, m.rest("q"))};
 }
 
+// ---- linear of a matrix
+
+Reason plain_matrix(const Graph& g, const Match& m) {
+  const Node& n = root_node(g, m);
+  if (!g.is_constant(n.inputs[1])) return "the weights are no constant";
+  if (g.shape(n.inputs[0]).size() != 2 || g.type(n.inputs[0]).dtype != DType::f32) return "it takes no float32 matrix";
+  const std::string& activation = n.attr().s("activation");
+  return activation == "none" || activation == "relu" ? Reason() : Reason("it ends in " + activation);
+}
+std::vector<ValueId> build_matmul(Builder& b, const Match& m) {
+  const Node n = root_node(b.graph(), m);
+  const Tensor& w = *b.constant_of(n.inputs[1]);
+  const int64_t out = w.shape[0], in = w.shape[1];
+  Tensor turned = Tensor::zeros(DType::f32, {in, out});
+  for (int64_t o = 0; o < out; ++o)
+    for (int64_t i = 0; i < in; ++i)
+      turned.mut<float>()[static_cast<size_t>(i * out + o)] = w.as<float>()[static_cast<size_t>(o * in + i)];
+  ValueId y = b.op("matmul", {n.inputs[0], b.constant(std::move(turned))});
+  if (n.inputs.size() > 2) y = b.add(y, n.inputs[2]);
+  return {n.attr().s("activation") == "relu" ? b.op("relu", {y}) : y};
+}
+
 // ---- transposed convolution
 
 // Per spatial dim: the convolution's zeros before and after the stretched image.
@@ -171,6 +193,11 @@ constexpr Rewrite kRows[] = {
      .numerics = Numerics::approximate,
      .check = float_step,
      .build = build_step},
+    {.name = "linear_as_matmul",
+     .doc = "The definition: x times the transposed weights, plus the bias.",
+     .match = "%y = linear(%in.all, rest=$r)",
+     .check = plain_matrix,
+     .build = build_matmul},
     {.name = "conv_transpose_as_stretched_conv",
      .doc =
          "Scattering a filter at every stride-th place is convolving the image with zeros between its pixels with the "

@@ -2,6 +2,8 @@
 // ONNX Runtime: the results are those of our own kernels.
 #include <set>
 
+#include "exec/executor.h"
+#include "frontends/onnx.h"
 #include "support/conformance.h"
 #include "support/onnx_run.h"
 #include "support/paths.h"
@@ -43,7 +45,27 @@ class Suite {
     for (size_t i = 0; i < results->size(); ++i) judge(written_[i], (*results)[i]);
   }
 
+  // Our own reader takes the files as ONNX Runtime does.
+  void read_back() {
+    for (size_t i = 0; i < cases_.size(); ++i) {
+      const Result<ImportedModel> back = import_onnx(cases_[i].model, {});
+      if (!back) {
+        report(written_[i], "not read back: " + to_text(back.error()));
+      } else if (!back->opaque.empty()) {
+        ++unread_[back->opaque.front().foreign];
+      } else {
+        const auto got = execute(back->graph, cases_[i].inputs, {.overrides = false});
+        if (!got) {
+          report(written_[i], "read back, it does not run: " + to_text(got.error()));
+        } else {
+          compare(written_[i], *got, "read back, ");
+        }
+      }
+    }
+  }
+
   size_t size() const { return cases_.size(); }
+  const std::map<std::string, int>& unread() const { return unread_; }
   const std::map<std::string, int>& refused() const { return refused_; }
   const std::map<std::string, int>& unable() const { return unable_; }
   int special() const { return special_; }
@@ -84,14 +106,18 @@ class Suite {
       ++unable_[w.op];
       return;
     }
-    if (r.outputs.size() != w.expected.size()) return report(w, std::to_string(r.outputs.size()) + " results");
-    for (size_t k = 0; k < r.outputs.size(); ++k) {
-      const std::string d = difference(r.outputs[k], w.expected[k], w.rtol, w.atol);
+    compare(w, r.outputs, "");
+  }
+
+  void compare(const Written& w, const std::vector<Tensor>& got, const std::string& who) {
+    if (got.size() != w.expected.size()) return report(w, who + std::to_string(got.size()) + " results");
+    for (size_t k = 0; k < got.size(); ++k) {
+      const std::string d = difference(got[k], w.expected[k], w.rtol, w.atol);
       if (d.empty()) continue;
       if (w.special) {
         ++special_;
       } else {
-        report(w, "output " + std::to_string(k) + ": " + d);
+        report(w, who + "output " + std::to_string(k) + ": " + d);
       }
     }
   }
@@ -113,7 +139,7 @@ class Suite {
   TempFolder folder_;
   std::vector<OnnxCase> cases_;
   std::vector<Written> written_;
-  std::map<std::string, int> refused_, unable_, failures_;
+  std::map<std::string, int> refused_, unable_, unread_, failures_;
 };
 
 void run_opset(int opset, int few) {
@@ -123,7 +149,9 @@ void run_opset(int opset, int few) {
   if (file == nullptr) GTEST_SKIP() << why;
   Suite suite(*file, opset, few);
   suite.write_all();
+  suite.read_back();
   suite.run();
+  for (const auto& [what, count] : suite.unread()) std::cerr << count << " not read back: " << what << "\n";
   for (const auto& [what, count] : suite.refused()) std::cerr << count << " refused: " << what << "\n";
   int unable = 0;
   for (const auto& [op, count] : suite.unable()) unable += count;

@@ -21,7 +21,7 @@ void write_gather_elements(OnnxEmit& c) {
 
 // Tuples of indices are i64 by the standard.
 void write_gather_nd(OnnxEmit& c) {
-  c.give(c.op("GatherND", {c.in(0), c.cast(c.in(1), DType::i64)}, c.out_dtype(), c.out_shape(), {{"batch_dims", 0}}));
+  c.give(c.op("GatherND", {c.in(0), c.cast(c.in(1), DType::i64)}, c.out_dtype(), c.out_shape()));
 }
 
 // "none" at every opset, "add" and "mul" from 16 on, "max" and "min" from 18 on.

@@ -57,7 +57,10 @@ Finding probe(const Driver& d, const std::string& path) {
   if (path.empty()) return {"not configured", ""};
   const Result<ToolFacts> facts = d.probe(path);
   if (!facts) return {"not usable: " + facts.error().message, ""};
-  return {"ok", facts->version.empty() ? "version unknown" : facts->version};
+  std::string version = facts->version.empty() ? "version unknown" : facts->version;
+  if (const auto note = facts->abilities.find("note"); note != facts->abilities.end() && !note->second.empty())
+    version += " (" + note->second + ")";
+  return {"ok", version};
 }
 
 Finding probe(const Tool& tool, const std::string& path) {

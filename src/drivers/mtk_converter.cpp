@@ -100,18 +100,39 @@ constexpr std::pair<std::string_view, std::string_view> kTypes[] = {
 
 std::map<std::string, std::string> environment(const ToolFacts&) { return {}; }
 
+// Prints versions; every package the converter needs that is there.
+constexpr const char* kAsk = R"PY(import sys
+import mtk_converter as m
+print('mtk_converter', getattr(m, '__version__', ''))
+print('Python', sys.version.split()[0])
+try:
+    from importlib.metadata import version
+except ImportError:
+    version = None
+for p in ('argparse', 'flatbuffers', 'matplotlib', 'numpy', 'packaging', 'protobuf', 'pybind11', 'tqdm'):
+    try:
+        print('package', p, '-' if version is None else version(p))
+    except Exception:
+        pass
+)PY";
+
 Result<ToolFacts> probe(const std::string& path) {
   ToolFacts t;
   t.path = path;
-  NPU_ASSIGN(const std::string said,
-             ask_tool({path, "-c",
-                       "import mtk_converter as m; print('mtk_converter', getattr(m, '__version__', '')); import sys; "
-                       "print('Python', sys.version.split()[0])"}));
+  NPU_ASSIGN(const std::string said, ask_tool({path, "-c", kAsk}));
   if (said.find("mtk_converter ") == std::string::npos || contains_word(said, "ModuleNotFoundError") ||
       contains_word(said, "ImportError"))
     return Diag(diag::tool_failed, "mtk_converter not found: the interpreter " + path + " cannot import it",
                 "install the NeuroPilot converter wheel there, or name another interpreter: --tool mtk-python=PATH");
   t.version = parse_mtk_version(said);
+  std::string python, packages;
+  for_each_line(said, [&](std::string_view line) {
+    if (line.starts_with("Python ")) python = line.substr(7);
+    if (line.starts_with("package ")) packages += std::string(line.substr(8)) + "\n";
+  });
+  std::string note = mtk_python_mismatch(t.version, python);
+  for (const std::string& d : mtk_package_deviations(packages)) note += (note.empty() ? "" : "; ") + d;
+  t.abilities["note"] = note;
   t.digest = tool_digest(path);
   return t;
 }
@@ -328,6 +349,73 @@ std::string parse_mtk_version(std::string_view text) {
   while (end < text.size() && (std::isdigit(static_cast<unsigned char>(text[end])) || text[end] == '.'))
     dots += text[end++] == '.';
   return dots == 0 ? std::string() : std::string(text.substr(at, end - at));
+}
+
+namespace {
+
+// -1, 0, 1 as a < b, a == b, a > b: dotted numbers; what follows them does not count.
+int compare_versions(std::string_view a, std::string_view b) {
+  while (true) {
+    const auto number = [](std::string_view& v) {
+      int64_t n = 0;
+      while (!v.empty() && v[0] >= '0' && v[0] <= '9') {
+        n = std::min<int64_t>(n * 10 + (v[0] - '0'), 1000000000);
+        v.remove_prefix(1);
+      }
+      return n;
+    };
+    const int64_t x = number(a), y = number(b);
+    if (x != y) return x < y ? -1 : 1;
+    const bool more_a = a.starts_with('.'), more_b = b.starts_with('.');
+    if (!more_a && !more_b) return 0;
+    if (more_a) a.remove_prefix(1);
+    if (more_b) b.remove_prefix(1);
+  }
+}
+
+struct PythonRange {
+  std::string_view version, first, last;  // SDK or converter version, Python X.Y
+};
+constexpr PythonRange kPythons[] = {{"5.0.6", "3.5", "3.6"},
+                                    {"7.0.5", "3.5", "3.9"},
+                                    {"7.14.1", "3.5", "3.9"},
+                                    {"8.13.0", "3.10", "3.11"},
+                                    {"8.16.0", "3.10", "3.11"}};
+// Packages and their lowest versions, as the SDK's manual lists them; argparse came with Python long ago.
+constexpr std::pair<std::string_view, std::string_view> kPackages[] = {
+    {"flatbuffers", "1.12"}, {"matplotlib", "3.0"}, {"numpy", "1.13.3"}, {"packaging", "0"},
+    {"protobuf", "3.5.1"},   {"pybind11", "2.2"},   {"tqdm", "4.0"}};
+
+}  // namespace
+
+std::string mtk_python_mismatch(std::string_view version, std::string_view python) {
+  const std::string_view number = version.substr(0, version.find_first_not_of("0123456789."));
+  const size_t dot = python.find('.');
+  const size_t second = dot == std::string_view::npos ? dot : python.find_first_not_of("0123456789", dot + 1);
+  const std::string_view short_python = python.substr(0, second);
+  for (const PythonRange& r : kPythons)
+    if (number == r.version &&
+        (compare_versions(short_python, r.first) < 0 || compare_versions(short_python, r.last) > 0))
+      return fmt::format("version {} is for Python {} to {}, this is {}", number, r.first, r.last, python);
+  return {};
+}
+
+std::vector<std::string> mtk_package_deviations(std::string_view lines) {
+  std::map<std::string, std::string> found;
+  for_each_line(lines, [&](std::string_view line) {
+    const size_t blank = line.find(' ');
+    if (blank != std::string_view::npos) found[std::string(line.substr(0, blank))] = trim(line.substr(blank + 1));
+  });
+  std::vector<std::string> out;
+  for (const auto& [name, lowest] : kPackages) {
+    const auto it = found.find(std::string(name));
+    if (it == found.end()) {
+      out.push_back(fmt::format("{} is missing ({} or newer needed)", name, lowest));
+    } else if (it->second != "-" && compare_versions(it->second, lowest) < 0) {
+      out.push_back(fmt::format("{} {} is too old ({} or newer needed)", name, it->second, lowest));
+    }
+  }
+  return out;
 }
 
 constinit const Driver mtk_converter_driver = {.name = "mtk_converter",

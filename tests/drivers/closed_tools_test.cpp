@@ -255,6 +255,24 @@ TEST(MtkVersion, FromWheelNamesAndVersionStrings) {
   for (const char* none : {"", "mtk_converter", "release"}) EXPECT_EQ(parse_mtk_version(none), "") << none;
 }
 
+// S2-01, S2-02
+TEST(MtkVersion, PythonAndPackagesAreJudged) {
+  EXPECT_EQ(mtk_python_mismatch("5.0.6-build20230426", "3.6.9"), "");
+  EXPECT_THAT(mtk_python_mismatch("5.0.6-build20230426", "3.8.10"), HasSubstr("3.5 to 3.6"));
+  EXPECT_EQ(mtk_python_mismatch("7.0.5-build20240205", "3.9.2"), "");
+  EXPECT_THAT(mtk_python_mismatch("7.0.5-build20240205", "3.10.1"), HasSubstr("3.5 to 3.9"));
+  EXPECT_THAT(mtk_python_mismatch("8.13.0", "3.9.2"), HasSubstr("3.10 to 3.11"));
+  EXPECT_EQ(mtk_python_mismatch("9.9.9", "3.9.2"), "") << "not in the table";
+  const std::string good =
+      "flatbuffers 23.5\nmatplotlib 3.6\nnumpy 1.24.2\npackaging 23.0\nprotobuf 3.21.12\npybind11 2.10\ntqdm 4.64\n";
+  EXPECT_TRUE(mtk_package_deviations(good).empty());
+  EXPECT_THAT(
+      mtk_package_deviations("numpy 1.13.2\n" + good.substr(good.find("packaging"))),
+      ElementsAre("flatbuffers is missing (1.12 or newer needed)", "matplotlib is missing (3.0 or newer needed)",
+                  "numpy 1.13.2 is too old (1.13.3 or newer needed)"));
+  EXPECT_EQ(mtk_package_deviations("").size(), 7U);
+}
+
 class Rknn : public Closed {
  protected:
   Target target_ = parse_target(

@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "base/diag_codes.h"
+#include "base/hash.h"
 #include "pipelines/runtime_error.h"
 
 namespace npuport::whisper {
@@ -94,6 +95,13 @@ Result<Model> open_port(const std::string& path, const std::string& backend, con
                   "openai-whisper is installed")
           .in_file(path);
     m.vocabulary = (fs::path(port->folder()) / fs::path(file).filename()).string();
+    if (const auto wanted = port->metadata("/task/vocab/sha256")) {
+      NPU_ASSIGN(const std::string sha256, sha256_file(m.vocabulary));
+      if (sha256 != *wanted)
+        return Diag(diag::corrupt, "the vocabulary is not the one the port carried (SHA-256 differs)",
+                    "port the model again, or restore the file")
+            .in_file(m.vocabulary);
+    }
   }
   m.open = [port, backend, options](const std::string& part) -> Result<rt::Session> {
     auto session = port->open_part(part, backend, options);

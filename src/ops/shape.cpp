@@ -187,6 +187,7 @@ Types infer_slice(const InferCall& c) {
   if (starts.size() != axes.size() || ends.size() != axes.size() || steps.size() != axes.size()) {
     return infer_error(diag::bad_attribute, c, "starts, ends, axes and steps differ in length");
   }
+  if (y.empty() && !axes.empty()) return infer_error(diag::shape_mismatch, c, "a single number has no axis to cut");
   for (size_t i = 0; i < axes.size(); ++i) {
     int64_t& size = y.at(static_cast<size_t>(axes[i] < 0 ? axes[i] + static_cast<int64_t>(y.size()) : axes[i]));
     if (starts[i] < 0 || starts[i] > ends[i] || ends[i] > size || steps[i] < 1) {

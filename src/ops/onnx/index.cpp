@@ -142,6 +142,8 @@ void read_unique(OnnxRead& c) {
     for (int64_t o = 0; o < outer; ++o)
       for (int64_t k = 0; k < inner; ++k)
         slices[static_cast<size_t>(i)].push_back(get_double(x, (o * size + i) * inner + k));
+    const Reals& made = slices[static_cast<size_t>(i)];
+    if (std::any_of(made.begin(), made.end(), [](double v) { return v != v; })) return c.refuse("of NaN");
   }
   std::map<Reals, int64_t> first;
   std::vector<const Reals*> order;

@@ -301,6 +301,7 @@ void add_port(CLI::App& root, Arguments& a, std::function<CommandResult()>& acti
   c->add_flag("--force", a.port.force, "do every step again");
   c->add_option("--bundle", a.port.bundle,
                 "new folder with the written models, hashes and a script, to compile elsewhere");
+  c->add_flag("--no-diagnose", a.port.no_diagnose, "do not look for the culprits when the compiler refuses");
   c->add_option("--compile-timeout", a.port.compile_timeout, "seconds for one run of the compiler")
       ->check(CLI::Range(0.1, 1e7))
       ->default_str("600");

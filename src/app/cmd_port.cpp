@@ -117,8 +117,8 @@ CommandResult port(const App& app, const PortArgs& args) {
   NPU_ASSIGN(run.target, load_target(run.project.target));
   NPU_ASSIGN(std::shared_ptr<const UserRewrites> rewrites, read_rewrites(args.rewrites));
   const bool nhwc = args.io_layout.empty() ? run.target.nhwc_io : args.io_layout == "nhwc";
-  run.options = {args.strict, args.allow_approximate, args.assume_int32, args.float16,       args.force, nhwc,
-                 args.bundle, args.compile_timeout,   args.rewrites,     std::move(rewrites)};
+  run.options = {args.strict, args.allow_approximate, args.assume_int32, args.float16,        args.force,       nhwc,
+                 args.bundle, args.compile_timeout,   args.rewrites,     std::move(rewrites), !args.no_diagnose};
   run.out = args.output;
   NPU_ASSIGN(OutputFolder folder, OutputFolder::open(args.output));
   if (args.force) NPU_TRY(folder.drop_from(1));

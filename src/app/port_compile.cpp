@@ -6,6 +6,7 @@
 
 #include "app/compile_tool.h"
 #include "app/port_keys.h"
+#include "app/port_refusal.h"
 #include "app/port_steps.h"
 #include "base/atomic_file.h"
 #include "base/diag_codes.h"
@@ -127,6 +128,9 @@ Status compile_part(PortContext& c, const Compiler& compiler, PartRun& p, PortSt
   s.verdict = Verdict::fail;
   s.reason += fmt::format("{}{}: {} {}: {}", s.reason.empty() ? "" : "; ", p.spec->name, compiler.tool, name(o.verdict),
                           o.reason);
+  // Only a refusal of the graph is worth a hunt: not a crash, a time limit or a broken environment.
+  if (o.verdict == CompileVerdict::refused && o.cure == Cure::rewrite && c.run.options.diagnose)
+    return diagnose_refusal(c, *compiler.driver, compiler.facts, p, s);
   return {};
 }
 

@@ -71,6 +71,7 @@ struct PortOptions {
   double compile_timeout = 600;  // seconds for one run of the compiler
   std::string rewrites_file;
   std::shared_ptr<const UserRewrites> rewrites;  // what it holds; may be none
+  bool diagnose = true;                          // hunt for the culprits when the compiler refuses
 };
 
 struct PortRun {

@@ -53,7 +53,10 @@ Status diagnose_refusal(PortContext& c, const Driver& driver, const ToolFacts& t
   r.passes.allow_approximate = c.run.options.allow_approximate;
   r.passes.approximate = c.run.target.allow_approximate;
   NPU_ASSIGN(const DiagnoseResult result, run_diagnosis(c.run.app, std::move(r)));
-  Json j{{"sentence", result.sentence}, {"compiles", result.compiles}, {"report", folder + "/report.html"}};
+  Json j{{"sentence", result.sentence},
+         {"cured", result.cured},
+         {"compiles", result.report["compiles"]},
+         {"report", folder + "/report.html"}};
   if (result.report.contains("merged")) j["model"] = folder + "/" + result.report["merged"]["file"].get<std::string>();
   s.details["diagnosis"][p.spec->name] = std::move(j);
   add_problems(result.report, folder, s);

@@ -197,6 +197,13 @@ TEST_F(CliPortCompile, ARefusalFailsTheStepWithFindings) {
     tflite |= name.ends_with(".tflite"), dla |= name.starts_with("models/") && name.ends_with(".dla");
   EXPECT_TRUE(tflite) << "what is proven stays";
   EXPECT_FALSE(dla);
+  // The hunt has begun by itself: a report, and a problem that names a refused operator.
+  const Json found = step(r)["details"]["diagnosis"].begin().value();
+  EXPECT_TRUE(fs::exists(out + "/" + found["report"].get<std::string>())) << found;
+  EXPECT_GT(found["compiles"].get<int>(), 1);
+  bool named = false;
+  for (const Json& p : problems) named |= p["message"].get<std::string>().starts_with("the compiler refuses CONV_2D");
+  EXPECT_TRUE(named) << problems;
 }
 
 TEST_F(CliPortCompile, WithoutTheToolSizesAreALabelledEstimate) {

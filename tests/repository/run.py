@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import zipfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "python"))
@@ -93,6 +94,18 @@ class Repository(unittest.TestCase):
             for n, line in enumerate(text.splitlines(), 1):
                 if bad.search(line):
                     faults.append(f"{path}:{n}: {line.strip()[:100]}")
+        self.assertEqual(faults, [])
+
+    def test_no_machine_paths_in_archives(self):
+        # PyTorch keeps the names of source files in what it saves.
+        bad = re.compile(("/(?:" + "|".join(("work", "root", "opt/litert", "home", "tmp")) + ")/[A-Za-z0-9_.-]+").encode())
+        faults = []
+        for path in tracked():
+            if zipfile.is_zipfile(os.path.join(ROOT, path)):
+                with zipfile.ZipFile(os.path.join(ROOT, path)) as z:
+                    # Weights are numbers; a debug table or a pickle is small.
+                    small = [i for i in z.infolist() if i.file_size < 1 << 20 and "/data/" not in i.filename]
+                    faults += [f"{path}:{i.filename}: {m}" for i in small for m in bad.findall(z.read(i))]
         self.assertEqual(faults, [])
 
     def test_no_unfinished_marks(self):

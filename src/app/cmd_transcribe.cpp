@@ -1,7 +1,6 @@
 #include "app/cmd_transcribe.h"
 
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
@@ -11,6 +10,7 @@
 #include <set>
 #include <thread>
 
+#include "app/latency.h"
 #include "app/transcribe_baseline.h"
 #include "base/atomic_file.h"
 #include "base/diag_codes.h"
@@ -123,34 +123,20 @@ struct Timing {
   std::vector<double> total, mel, encoder, decoder;  // milliseconds
 };
 
-double percentile(std::vector<double> v, double share) {
-  if (v.empty()) return 0;
-  std::sort(v.begin(), v.end());
-  const auto rank = static_cast<size_t>(std::ceil(share * static_cast<double>(v.size())));
-  return v[std::clamp<size_t>(rank, 1, v.size()) - 1];
-}
-
 Json timing_json(const Timing& t, const Speech& s, double seconds) {
-  const auto row = [](const std::vector<double>& v) {
-    return Json{
-        {"count", v.size()}, {"p50", percentile(v, 0.5)}, {"p90", percentile(v, 0.9)}, {"p99", percentile(v, 0.99)}};
-  };
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
   return Json{{"open_ms", s.open_ms},
-              {"total_ms", row(t.total)},
-              {"mel_ms", row(t.mel)},
-              {"encoder_ms", row(t.encoder)},
-              {"decoder_step_ms", row(t.decoder)},
+              {"total_ms", latency_json(t.total)},
+              {"mel_ms", latency_json(t.mel)},
+              {"encoder_ms", latency_json(t.encoder)},
+              {"decoder_step_ms", latency_json(t.decoder)},
               {"real_time_factor", seconds > 0 ? percentile(t.total, 0.5) / 1000 / seconds : 0},
-              {"peak_memory_bytes", static_cast<int64_t>(usage.ru_maxrss) * 1024}};
+              {"peak_memory_bytes", peak_memory_bytes()}};
 }
 
 std::string timing_text(const Json& j) {
   std::string out = fmt::format("  model opened in {:.1f} ms\n", j["open_ms"].get<double>());
   for (const char* what : {"total_ms", "mel_ms", "encoder_ms", "decoder_step_ms"})
-    out += fmt::format("  {:16} p50 {:.1f}  p90 {:.1f}  p99 {:.1f}  of {}\n", what, j[what]["p50"].get<double>(),
-                       j[what]["p90"].get<double>(), j[what]["p99"].get<double>(), j[what]["count"].get<size_t>());
+    out += latency_line(what, j[what], 16);
   return out + fmt::format("  real-time factor {:.4f}, peak memory {}\n", j["real_time_factor"].get<double>(),
                            format_bytes(j["peak_memory_bytes"].get<uint64_t>()));
 }

@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <cmath>
@@ -7,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/commands.h"
+#include "app/latency.h"
 #include "base/atomic_file.h"
 #include "base/diag_codes.h"
 #include "base/text.h"
@@ -49,13 +49,6 @@ Result<std::vector<Job>> plan(const UpscaleArgs& args, int factor) {
   return jobs;
 }
 
-double percentile(std::vector<double> v, double share) {
-  if (v.empty()) return 0;
-  std::sort(v.begin(), v.end());
-  const auto rank = static_cast<size_t>(std::ceil(share * static_cast<double>(v.size())));
-  return v[std::clamp<size_t>(rank, 1, v.size()) - 1];
-}
-
 Json finite(double v) { return std::isfinite(v) ? Json(v) : Json("inf"); }
 
 struct Compared {
@@ -88,22 +81,14 @@ struct Timing {
 };
 
 Json timing_json(const Timing& t) {
-  const auto row = [](const std::vector<double>& v) {
-    return Json{
-        {"count", v.size()}, {"p50", percentile(v, 0.5)}, {"p90", percentile(v, 0.9)}, {"p99", percentile(v, 0.99)}};
-  };
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return Json{{"picture_ms", row(t.pictures)},
-              {"tile_ms", row(t.tiles)},
-              {"peak_memory_bytes", static_cast<int64_t>(usage.ru_maxrss) * 1024}};
+  return Json{{"picture_ms", latency_json(t.pictures)},
+              {"tile_ms", latency_json(t.tiles)},
+              {"peak_memory_bytes", peak_memory_bytes()}};
 }
 
 std::string timing_text(const Json& j) {
   std::string out;
-  for (const char* what : {"picture_ms", "tile_ms"})
-    out += fmt::format("  {:10} p50 {:.1f}  p90 {:.1f}  p99 {:.1f}  of {}\n", what, j[what]["p50"].get<double>(),
-                       j[what]["p90"].get<double>(), j[what]["p99"].get<double>(), j[what]["count"].get<size_t>());
+  for (const char* what : {"picture_ms", "tile_ms"}) out += latency_line(what, j[what], 10);
   return out + "  peak memory " + format_bytes(j["peak_memory_bytes"].get<uint64_t>()) + "\n";
 }
 

@@ -1,7 +1,6 @@
 #include "app/report.h"
 
 #include <fmt/format.h>
-#include <sys/resource.h>
 #include <sys/utsname.h>
 
 #include <cmath>
@@ -10,6 +9,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "app/latency.h"
 #include "base/text.h"
 
 namespace npuport::app {
@@ -81,9 +81,7 @@ Json measurements_json(const PortRun& run) {
     total += s.seconds;
   }
   m["seconds_total"] = total;
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  m["peak_memory_bytes"] = static_cast<int64_t>(usage.ru_maxrss) * 1024;
+  m["peak_memory_bytes"] = peak_memory_bytes();
   return m;
 }
 

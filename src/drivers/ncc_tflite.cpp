@@ -11,7 +11,6 @@
 
 #include "base/diag_codes.h"
 #include "base/text.h"
-#include "frontends/tflite_file.h"
 
 namespace npuport {
 namespace {
@@ -231,13 +230,7 @@ Result<CompileOutcome> run(const ToolFacts& tool, const Target& t, const Compile
   CompileOutcome o;
   NPU_ASSIGN(o.commands, commands(tool, t, r));
   NPU_ASSIGN(LogFile log, LogFile::create(r.log, r.log_head, r.log_tail));
-  // S0-43: a damaged file and a refused operator need different cures, and the tool's words do not always tell.
-  if (const Result<TfliteFile> file = open_tflite(r.model); !file) {
-    o.verdict = CompileVerdict::refused;
-    o.cure = Cure::file;
-    o.reason = "not given to the compiler: the .tflite file is damaged: " + file.error().message;
-    o.commands.clear();
-    log.write(o.reason + "\n");
+  if (refuse_damaged_tflite(r, o, log)) {
     NPU_TRY(log.close());
     return o;
   }

@@ -12,6 +12,7 @@
 #include "base/diag_codes.h"
 #include "base/hash.h"
 #include "base/text.h"
+#include "frontends/tflite_file.h"
 
 namespace npuport {
 namespace {
@@ -215,6 +216,17 @@ void judge(const ProcessResult& process, LogFacts facts, const std::string& bad_
   }
   o.verdict = CompileVerdict::accepted;
   o.reason = "artefact written, exit code 0, no error in the log";
+}
+
+bool refuse_damaged_tflite(const CompileRequest& request, CompileOutcome& o, LogFile& log) {
+  const Result<TfliteFile> file = open_tflite(request.model);
+  if (file) return false;
+  o.verdict = CompileVerdict::refused;
+  o.cure = Cure::file;
+  o.reason = "not given to the compiler: the .tflite file is damaged: " + file.error().message;
+  o.commands.clear();
+  log.write(o.reason + "\n");
+  return true;
 }
 
 std::string check_binary_artefact(const std::string& path, uint64_t minimum) {

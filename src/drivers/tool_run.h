@@ -81,6 +81,11 @@ std::string lower(std::string_view text);
 // what is wrong with the artefact, empty when it is good. Fills verdict, reason, findings, cure, metrics, placement.
 void judge(const ProcessResult& process, LogFacts facts, const std::string& bad_artefact, CompileOutcome& o);
 
+// S0-43: a damaged .tflite and a refused operator need different cures, and the tools' words do not always tell (Vela
+// dies by a segmentation fault). True when request.model is damaged: the outcome and the log say so, and the tool must
+// not be given it.
+bool refuse_damaged_tflite(const CompileRequest& request, CompileOutcome& o, LogFile& log);
+
 // Empty when the file is there, has at least `minimum` bytes and is neither text nor all zeros; otherwise what is
 // wrong.
 std::string check_binary_artefact(const std::string& path, uint64_t minimum = 16);

@@ -152,13 +152,7 @@ Result<CompileOutcome> run(const ToolFacts& tool, const Target& t, const Compile
   CompileOutcome o;
   NPU_ASSIGN(o.commands, commands(tool, t, r));
   NPU_ASSIGN(LogFile log, LogFile::create(r.log, r.log_head, r.log_tail));
-  // A truncated file makes Vela die by a segmentation fault: it is not given one.
-  if (const Result<TfliteFile> file = open_tflite(r.model); !file) {
-    o.verdict = CompileVerdict::refused;
-    o.cure = Cure::file;
-    o.reason = "not given to the compiler: the .tflite file is damaged: " + file.error().message;
-    o.commands.clear();
-    log.write(o.reason + "\n");
+  if (refuse_damaged_tflite(r, o, log)) {
     NPU_TRY(log.close());
     return o;
   }

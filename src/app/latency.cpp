@@ -1,0 +1,37 @@
+#include "app/latency.h"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+namespace npuport::app {
+
+double percentile(std::vector<double> values, double share) {
+  if (values.empty()) return 0;
+  std::sort(values.begin(), values.end());
+  const auto rank = static_cast<size_t>(std::ceil(share * static_cast<double>(values.size())));
+  return values[std::clamp<size_t>(rank, 1, values.size()) - 1];
+}
+
+Json latency_json(const std::vector<double>& millis) {
+  return Json{{"count", millis.size()},
+              {"p50", percentile(millis, 0.5)},
+              {"p90", percentile(millis, 0.9)},
+              {"p99", percentile(millis, 0.99)}};
+}
+
+std::string latency_line(const std::string& what, const Json& latency, int width) {
+  return fmt::format("  {:{}} p50 {:.1f}  p90 {:.1f}  p99 {:.1f}  of {}\n", what, width, latency["p50"].get<double>(),
+                     latency["p90"].get<double>(), latency["p99"].get<double>(), latency["count"].get<size_t>());
+}
+
+int64_t peak_memory_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<int64_t>(usage.ru_maxrss) * 1024;  // Linux counts in KiB
+}
+
+}  // namespace npuport::app

@@ -8,7 +8,7 @@ packages_build="cmake ninja-build g++ ccache mold libdnnl-dev ocl-icd-opencl-dev
   flatbuffers-compiler libtomlplusplus-dev libcli11-dev nlohmann-json3-dev libfmt-dev libonnx-dev libprotobuf-dev protobuf-compiler
   libsndfile1-dev libsoxr-dev libkissfft-dev libpng-dev libjpeg62-turbo-dev pkg-config"
 packages_test="libgtest-dev libgmock-dev clang-16 libclang-rt-16-dev python3-torch python3-torchvision python3-numpy python3-venv
-  g++-aarch64-linux-gnu qemu-user"
+  libopenblas0-pthread g++-aarch64-linux-gnu qemu-user"
 
 stage_name=
 stage_start=0

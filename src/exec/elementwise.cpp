@@ -110,12 +110,33 @@ struct Layouts {
   LayoutPtr out;
 };
 
+// Whether the result is needed plain, so that turning it would only be put off.
+bool read_plain(const PrepareCall& call) {
+  if (call.graph.is_output(call.outputs[0])) return true;
+  const auto uses = call.graph.value(call.outputs[0]).uses;
+  return std::any_of(uses.begin(), uses.end(), [&](const Use& u) {
+    const std::string_view op = call.graph.node(u.node).op->name;
+    return op == "linear" || op == "layer_norm" || op == "rms_norm";
+  });
+}
+
+// Whether walking `layout` in the order of `out` jumps at each step.
+bool crosses(const Shape& shape, const LayoutPtr& layout, const LayoutPtr& out) {
+  const std::vector<int64_t> from = strides_in(shape, layout), to = strides_in(shape, out);
+  for (size_t i = 0; i < shape.size(); ++i) {
+    if (shape[i] != 1 && to[i] == 1) return from[i] > 1;
+  }
+  return false;
+}
+
 Layouts choose_layouts(const PrepareCall& call, size_t first) {
   const Shape& shape = call.graph.shape(call.outputs[0]);
   Layouts l;
   l.in.assign(call.layouts.begin(), call.layouts.end());
   const auto full = [&](size_t i) { return call.graph.shape(call.inputs[i]) == shape; };
-  for (size_t i = first; i < l.in.size() && !l.out; ++i) {
+  bool plain = false;
+  for (size_t i = first; i < l.in.size(); ++i) plain = plain || (full(i) && !l.in[i]);
+  for (size_t i = first; i < l.in.size() && !l.out && !(plain && read_plain(call)); ++i) {
     if (full(i) && l.in[i] && l.in[i]->dense) l.out = l.in[i];
   }
   if (blocked(l.out)) {
@@ -127,6 +148,8 @@ Layouts choose_layouts(const PrepareCall& call, size_t first) {
   for (size_t i = 0; i < l.in.size(); ++i) {
     if (full(i) && blocked(l.out)) l.in[i] = l.out;
     if (blocked(l.in[i]) && !blocked(l.out)) l.in[i] = nullptr;
+    // Turning a whole operand first is faster than reading it across.
+    if (i >= first && full(i) && !blocked(l.out) && crosses(shape, l.in[i], l.out)) l.in[i] = l.out;
   }
   return l;
 }

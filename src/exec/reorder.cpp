@@ -4,6 +4,7 @@
 
 #include "exec/onednn_overrides.h"
 #include "exec/parallel.h"
+#include "exec/simd/simd.h"
 
 namespace npuport {
 
@@ -34,6 +35,7 @@ std::vector<Dim> loop_order(std::span<const int64_t> shape, std::span<const int6
 }
 
 constexpr int64_t kTile = 16;
+constexpr int64_t kCut = 64;  // rows of a plane that one thread takes at a time
 
 // A few interleaved columns (the three colours of an image) against long rows, either way round.
 template <int kFew, class T>
@@ -59,6 +61,13 @@ void copy_plane(const T* from, T* to, const Dim& row, const Dim& col) {
     return;
   }
   if (copy_few(from, to, row, col) || copy_few(from, to, col, row)) return;
+  if constexpr (sizeof(T) == sizeof(float)) {
+    if (row.from == 1 && col.to == 1) {
+      simd::table().transpose(reinterpret_cast<const float*>(from), col.from, reinterpret_cast<float*>(to), row.to,
+                              col.size, row.size);
+      return;
+    }
+  }
   for (int64_t r0 = 0; r0 < row.size; r0 += kTile) {
     const int64_t r1 = std::min(row.size, r0 + kTile);
     for (int64_t c0 = 0; c0 < col.size; c0 += kTile) {
@@ -114,8 +123,8 @@ class StridedCopy : public Kernel {
     T* to = call.out[0].as<T>();
     int64_t planes = 1;
     for (const Dim& d : outer_) planes *= d.size;
-    // Few planes: cut their rows instead, a tile at a time.
-    const int64_t cuts = planes >= call.threads ? 1 : (row_.size + kTile - 1) / kTile;
+    // Few planes: cut their rows instead, some at a time.
+    const int64_t cuts = planes >= call.threads ? 1 : (row_.size + kCut - 1) / kCut;
     const int64_t small = planes * row_.size * col_.size;
     parallel_for(small < 16384 ? 1 : call.threads, planes * cuts, 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
@@ -125,8 +134,8 @@ class StridedCopy : public Kernel {
           b += rest % outer_[d].size * outer_[d].to;
         }
         Dim row = row_;
-        const int64_t first = cuts == 1 ? 0 : i % cuts * kTile;
-        if (cuts != 1) row.size = std::min(kTile, row_.size - first);
+        const int64_t first = cuts == 1 ? 0 : i % cuts * kCut;
+        if (cuts != 1) row.size = std::min(kCut, row_.size - first);
         copy_plane(from + a + first * row.from, to + b + first * row.to, row, col_);
       }
     });

@@ -138,6 +138,24 @@ TEST(Simd, RowKernels) {
   }
 }
 
+TEST(Simd, TransposeOfAnySize) {
+  for (const Table* t : all_tables()) {
+    for (const int64_t rows : {1, 4, 16, 17, 40}) {
+      for (const int64_t columns : {1, 8, 16, 33}) {
+        const Tensor x = random_tensor({rows, columns + 3}, 1);
+        std::vector<float> y(static_cast<size_t>(columns * (rows + 2)), -7);
+        t->transpose(x.as<float>().data(), columns + 3, y.data(), rows + 2, rows, columns);
+        for (int64_t r = 0; r < rows + 2; ++r) {
+          for (int64_t c = 0; c < columns; ++c) {
+            const float want = r < rows ? x.as<float>()[static_cast<size_t>(r * (columns + 3) + c)] : -7;
+            ASSERT_EQ(y[static_cast<size_t>(c * (rows + 2) + r)], want) << t->isa << " " << rows << "x" << columns;
+          }
+        }
+      }
+    }
+  }
+}
+
 // Attention of one head in double, straight from the definition.
 std::vector<double> attention_by_hand(const simd::Attention& a, int64_t rows) {
   std::vector<double> out(static_cast<size_t>(rows * a.value_depth));
@@ -340,6 +358,44 @@ TEST(SimdOverrides, AttentionRunsAsOneStep) {
       }
     }
   }
+}
+
+TEST(SimdOverrides, CausalAttention) {
+  // What the mask hides is left out, but a NaN among it spreads to every row, as it does in the row's definition.
+  for (const bool broken : {false, true}) {
+    for (const int64_t rows : {100, 449}) {
+      Net net;
+      const ValueId q = net.input({2, rows, 16}), k = net.input({2, rows, 16}), v = net.input({2, rows, 20});
+      const float inf = std::numeric_limits<float>::infinity();
+      Tensor mask = Tensor::zeros(DType::f32, {rows, rows});
+      for (int64_t r = 0; r < rows; ++r)
+        for (int64_t j = r + 1; j < rows; ++j) mask.mut<float>()[static_cast<size_t>(r * rows + j)] = -inf;
+      if (broken) net.inputs[1].mut<float>().back() = std::numeric_limits<float>::quiet_NaN();
+      const ValueId s = net.b.add(net.b.op("matmul", {q, k}, {{"transpose_b", true}}), net.b.constant(mask));
+      net.finish({net.b.op("matmul", {net.b.op("softmax", {s}), v})});
+      const Ran r = expect_like_reference(net, 5e-6);
+      EXPECT_TRUE(r.used("attention")) << r.kernels();
+      const auto count = std::count_if(r.outputs[0].as<float>().begin(), r.outputs[0].as<float>().end(),
+                                       [](float x) { return std::isnan(x); });
+      EXPECT_EQ(count, broken ? rows * 20 : 0);
+    }
+  }
+}
+
+TEST(SimdOverrides, MixedOrdersOfDimensions) {
+  // Turned once, as whole operands, in the order that the readers take.
+  Net net;
+  const ValueId image = net.input({1, 40, 6, 50}), rows = net.weight({1, 300, 40});
+  const ValueId x = net.b.transpose(net.b.reshape(net.b.op("exp", {image}), {1, 40, 300}), {0, 2, 1});
+  const ValueId with = net.b.add(x, rows);
+  const ValueId y = net.b.op("linear", {with, net.scaled({24, 40}, 40)}),
+                z = net.b.op("linear", {x, net.scaled({24, 40}, 40)});
+  net.finish({net.b.add(y, z), net.b.mul(x, rows)});
+  const Ran r = expect_like_reference(net, 5e-6);
+  EXPECT_FALSE(r.used("reference")) << r.kernels();
+  const auto turned =
+      std::count_if(r.profile.begin(), r.profile.end(), [](const NodeTime& t) { return t.op == "reorder"; });
+  EXPECT_EQ(turned, 1) << r.kernels();
 }
 
 TEST(SimdOverrides, NanSurvivesEveryKernel) {

@@ -141,6 +141,15 @@ void accumulate(const float* x, float* acc, int64_t n) {
   for (; i < n; ++i) acc[i] += x[i];
 }
 
+void transpose(const float* x, int64_t x_row, float* y, int64_t y_row, int64_t rows, int64_t columns) {
+  const int64_t r1 = rows / W * W, c1 = columns / W * W;
+  for (int64_t r = 0; r < r1; r += W)
+    for (int64_t c = 0; c < c1; c += W) transpose_square(x + r * x_row + c, x_row, y + c * y_row + r, y_row);
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = r < r1 ? c1 : 0; c < columns; ++c)
+      __builtin_memcpy(y + c * y_row + r, x + r * x_row + c, sizeof(float));
+}
+
 template <int R>
 void dots_of(const float* w, int64_t row, const float* x, float* y, int64_t depth) {
   Vec acc[R] = {}, more[R] = {};
@@ -214,9 +223,9 @@ void norm(const float* x, const float* w, const float* b, float* y, int64_t n, f
 }  // namespace
 
 const Table& NPU_SIMD_TABLE() {
-  static constexpr Table kTable = {NPU_SIMD_ISA, unary,      binary, select,         softmax,          norm,
-                                   sum,          accumulate, dots,   attention_work, attention_packed, attention_pack,
-                                   attention,    kQueryRows};
+  static constexpr Table kTable = {NPU_SIMD_ISA,   unary,     transpose,  binary, select,         softmax,
+                                   norm,           sum,       accumulate, dots,   attention_work, attention_packed,
+                                   attention_pack, attention, kQueryRows};
   return kTable;
 }
 

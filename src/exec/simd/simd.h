@@ -43,6 +43,8 @@ struct Table {
   const char* isa;
   // y[i] = f(x[i]; a, b); x may equal y.
   void (*unary)(Unary f, const float* x, float* y, int64_t n, float a, float b);
+  // y[c * y_row + r] = x[r * x_row + c]; bit patterns of any four bytes stay as they are.
+  void (*transpose)(const float* x, int64_t x_row, float* y, int64_t y_row, int64_t rows, int64_t columns);
   // y[i] = f(a[i * a_step], b[i * b_step]), steps 0 or 1; y may equal a or b.
   void (*binary)(Binary f, const float* a, int64_t a_step, const float* b, int64_t b_step, float* y, int64_t n);
   // y[i] = cond[i * c_step] ? a[i * a_step] : b[i * b_step]

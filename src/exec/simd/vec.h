@@ -28,16 +28,64 @@ inline Vec at_least(Vec a, Vec low) { return pick(a < low, low, a); }
 inline Vec at_most(Vec a, Vec high) { return pick(a > high, high, a); }
 inline Vec absolute(Vec a) { return from_bits(bits_of(a) & 0x7fffffff); }
 
-inline float total(Vec v) {
-  float s = 0;
-  for (int64_t i = 0; i < W; ++i) s += v[i];
-  return s;
+// Lanes 0 … W − 1 as a pack, so that shuffles have constant masks.
+template <int... L>
+struct Lanes {};
+#if NPU_SIMD_BYTES == 64
+using AllLanes = Lanes<0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15>;
+#elif NPU_SIMD_BYTES == 32
+using AllLanes = Lanes<0, 1, 2, 3, 4, 5, 6, 7>;
+#else
+using AllLanes = Lanes<0, 1, 2, 3>;
+#endif
+
+// v with lane l exchanged for lane l ^ H.
+template <int H, int... L>
+inline Vec crossed(Vec v, Lanes<L...>) {
+  return __builtin_shufflevector(v, v, (L ^ H)...);
 }
 
+// Folds a vector in halves: f(v, v crossed at W / 2), then at W / 4, …; the result stands in every lane.
+template <int H = W / 2, class Fn>
+inline Vec folded(Vec v, Fn f) {
+  const Vec half = f(v, crossed<H>(v, AllLanes{}));
+  if constexpr (H > 1)
+    return folded<H / 2>(half, f);
+  else
+    return half;
+}
+
+inline float total(Vec v) {
+  return folded(v, [](Vec a, Vec b) { return a + b; })[0];
+}
+
+// With NaN in a lane, which one it gives is open.
 inline float largest(Vec v) {
-  float m = v[0];
-  for (int64_t i = 1; i < W; ++i) m = v[i] > m ? v[i] : m;
-  return m;
+  return folded(v, [](Vec a, Vec b) { return pick(b > a, b, a); })[0];
+}
+
+// Exchanges the quarters of two rows of a square: lanes with bit H of `a` for lanes without it of `b`.
+template <int H, int... L>
+inline void exchange(Vec& a, Vec& b, Lanes<L...>) {
+  const Vec x = __builtin_shufflevector(a, b, ((L & H) ? L - H + static_cast<int>(W) : L)...);
+  b = __builtin_shufflevector(a, b, ((L & H) ? L + static_cast<int>(W) : L + H)...);
+  a = x;
+}
+
+template <int H = W / 2>
+inline __attribute__((always_inline)) void transpose_rows(Vec* r) {
+  for (int i = 0; i < W; ++i) {
+    if ((i & H) == 0) exchange<H>(r[i], r[i + H], AllLanes{});
+  }
+  if constexpr (H > 1) transpose_rows<H / 2>(r);
+}
+
+// to[c][r] = from[r][c] of a square of W rows and columns; bit patterns stay as they are.
+inline void transpose_square(const float* from, int64_t from_row, float* to, int64_t to_row) {
+  Vec r[W];
+  for (int i = 0; i < W; ++i) r[i] = load(from + i * from_row);
+  transpose_rows(r);
+  for (int i = 0; i < W; ++i) store(to + i * to_row, r[i]);
 }
 
 inline Vec square_root(Vec v) {

@@ -100,17 +100,7 @@ Comparison compare(const Tensor& got, const Baseline& baseline, const Gate& gate
 }
 
 Comparison compare_all(std::span<const Tensor> got, std::span<const Baseline> baseline, const Gate& gate) {
-  if (got.size() != baseline.size()) {
-    return failed(fmt::format("{} outputs, the baseline has {}", got.size(), baseline.size()));
-  }
-  if (got.empty()) return compare_all(got, std::span<const Tensor>{}, gate);
-  std::optional<Comparison> result;
-  for (size_t i = 0; i < got.size(); ++i) {
-    Comparison c = compare(got[i], baseline[i], gate);
-    if (!c.reason.empty() && got.size() > 1) c.reason = fmt::format("output {}: {}", i, c.reason);
-    if (!result || worse(c, *result)) result = std::move(c);
-  }
-  return *std::move(result);
+  return worst_of(got.size(), baseline.size(), [&](size_t i) { return compare(got[i], baseline[i], gate); });
 }
 
 }  // namespace npuport

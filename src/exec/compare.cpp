@@ -322,18 +322,20 @@ bool worse(const Comparison& a, const Comparison& b) {
   return a.max_diff > b.max_diff;
 }
 
-Comparison compare_all(std::span<const Tensor> got, std::span<const Tensor> baseline, const Gate& gate) {
-  if (got.size() != baseline.size()) {
-    return verdict(Verdict::fail, fmt::format("{} outputs, the baseline has {}", got.size(), baseline.size()));
-  }
-  if (got.empty()) return verdict(Verdict::unverified, "there are no outputs to compare");
+Comparison worst_of(size_t got, size_t wanted, const std::function<Comparison(size_t)>& one) {
+  if (got != wanted) return verdict(Verdict::fail, fmt::format("{} outputs, the baseline has {}", got, wanted));
+  if (got == 0) return verdict(Verdict::unverified, "there are no outputs to compare");
   std::optional<Comparison> result;
-  for (size_t i = 0; i < got.size(); ++i) {
-    Comparison c = compare(got[i], baseline[i], gate);
-    if (!c.reason.empty() && got.size() > 1) c.reason = fmt::format("output {}: {}", i, c.reason);
+  for (size_t i = 0; i < got; ++i) {
+    Comparison c = one(i);
+    if (!c.reason.empty() && got > 1) c.reason = fmt::format("output {}: {}", i, c.reason);
     if (!result || worse(c, *result)) result = std::move(c);
   }
   return *std::move(result);
+}
+
+Comparison compare_all(std::span<const Tensor> got, std::span<const Tensor> baseline, const Gate& gate) {
+  return worst_of(got.size(), baseline.size(), [&](size_t i) { return compare(got[i], baseline[i], gate); });
 }
 
 Comparison compare_tokens(std::span<const int64_t> got, std::span<const int64_t> baseline) {

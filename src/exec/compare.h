@@ -1,6 +1,7 @@
 // Gates: the tests a step must pass (design: "Gates, exactly").
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -50,6 +51,8 @@ struct Comparison {
 Comparison compare(const Tensor& got, const Tensor& baseline, const Gate& gate);
 // All outputs of a sample: the worst one. Count mismatch FAILs, no outputs at all are UNVERIFIED.
 Comparison compare_all(std::span<const Tensor> got, std::span<const Tensor> baseline, const Gate& gate);
+// The rule behind it: `one(i)` compares output i of `got` outputs where the baseline has `wanted`.
+Comparison worst_of(size_t got, size_t wanted, const std::function<Comparison(size_t)>& one);
 // Token ids of one sequence, equal in length and in each position.
 Comparison compare_tokens(std::span<const int64_t> got, std::span<const int64_t> baseline);
 // Texts: equal bytes; invalid UTF-8 on either side FAILs. `match` counts code points.

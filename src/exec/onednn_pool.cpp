@@ -26,6 +26,25 @@ memory::dims channels_first(const Shape& shape, bool nhwc) {
   return out;
 }
 
+dnnl::primitive_attr user_scratchpad() {
+  dnnl::primitive_attr attr;
+  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  return attr;
+}
+
+// The kernel of a primitive that reads one image and writes one.
+template <class Primitive>
+std::unique_ptr<Kernel> one_to_one(const PrepareCall& call, const typename Primitive::primitive_desc& pd, bool nhwc) {
+  auto made = std::make_unique<PrimitiveKernel>();
+  made->name = std::string("onednn ") + pd.impl_info_str();
+  made->set(Primitive(pd), pd.scratchpad_desc());
+  made->input(DNNL_ARG_SRC, 0, pd.src_desc());
+  made->output(DNNL_ARG_DST, 0, pd.dst_desc());
+  made->in_layouts = {call.layouts[0]};
+  made->out_layouts = {layout_of(from_channels_first(pd.dst_desc(), nhwc))};
+  return made;
+}
+
 std::unique_ptr<Kernel> pool(const PrepareCall& call, dnnl::algorithm algorithm, const memory::dims& kernel,
                              const memory::dims& stride, const memory::dims& dilation, const memory::dims& pad_begin,
                              const memory::dims& given_end) {
@@ -44,18 +63,9 @@ std::unique_ptr<Kernel> pool(const PrepareCall& call, dnnl::algorithm algorithm,
     const memory::desc dst_desc(dst, memory::data_type::f32, memory::format_tag::any);
     const dnnl::pooling_v2_forward::desc desc(dnnl::prop_kind::forward_inference, algorithm, src_desc, dst_desc, stride,
                                               kernel, dilation, pad_begin, pad_end);
-    dnnl::primitive_attr attr;
-    attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-    const dnnl::pooling_v2_forward::primitive_desc pd(desc, attr, engine());
+    const dnnl::pooling_v2_forward::primitive_desc pd(desc, user_scratchpad(), engine());
     if (std::string_view(pd.impl_info_str()).find("ref") != std::string_view::npos && call.layouts[0]) return nullptr;
-    auto made = std::make_unique<PrimitiveKernel>();
-    made->name = std::string("onednn ") + pd.impl_info_str();
-    made->set(dnnl::pooling_v2_forward(pd), pd.scratchpad_desc());
-    made->input(DNNL_ARG_SRC, 0, pd.src_desc());
-    made->output(DNNL_ARG_DST, 0, pd.dst_desc());
-    made->in_layouts = {call.layouts[0]};
-    made->out_layouts = {layout_of(from_channels_first(pd.dst_desc(), nhwc))};
-    return made;
+    return one_to_one<dnnl::pooling_v2_forward>(call, pd, nhwc);
   } catch (const dnnl::error&) {
     return nullptr;
   }
@@ -121,18 +131,9 @@ std::unique_ptr<Kernel> prepare_resize(const PrepareCall& call) {
     const memory::desc src = to_channels_first(desc_of(in, call.layouts[0]), nhwc);
     const memory::desc dst(channels_first(call.graph.shape(call.outputs[0]), nhwc), memory::data_type::f32,
                            memory::format_tag::any);
-    dnnl::primitive_attr attr;
-    attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
     const dnnl::resampling_forward::desc desc(dnnl::prop_kind::forward_inference, algorithm, src, dst);
-    const dnnl::resampling_forward::primitive_desc pd(desc, attr, engine());
-    auto made = std::make_unique<PrimitiveKernel>();
-    made->name = std::string("onednn ") + pd.impl_info_str();
-    made->set(dnnl::resampling_forward(pd), pd.scratchpad_desc());
-    made->input(DNNL_ARG_SRC, 0, pd.src_desc());
-    made->output(DNNL_ARG_DST, 0, pd.dst_desc());
-    made->in_layouts = {call.layouts[0]};
-    made->out_layouts = {layout_of(from_channels_first(pd.dst_desc(), nhwc))};
-    return made;
+    return one_to_one<dnnl::resampling_forward>(
+        call, dnnl::resampling_forward::primitive_desc(desc, user_scratchpad(), engine()), nhwc);
   } catch (const dnnl::error&) {
     return nullptr;
   }

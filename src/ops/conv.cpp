@@ -14,38 +14,20 @@ namespace {
 
 using conv_rows::kDocs;
 
-constexpr PortDef kIn[] = {{"x"}, {"weight"}, {"bias", Port::optional}};
-constexpr PortDef kOut[] = {{"y"}};
 constexpr auto kAttrs1 = conv_rows::attrs(1);
 constexpr auto kAttrs2 = conv_rows::attrs(2);
 constexpr auto kAttrs3 = conv_rows::attrs(3);
 
+conv_rows::Channels channels(const Shape& weight, int64_t groups) { return {weight[1] * groups, weight[0]}; }
+
 template <size_t rank>
 Result<std::vector<TensorType>> infer(const InferCall& c) {
-  NPU_TRY(conv_rows::check_operands(c, rank));
-  const TensorType& x = *c.in[0];
-  const Shape& weight = c.in[1]->shape;
-  const int64_t groups = c.attrs.i("groups");
-  const bool nhwc = channels_last(c.attrs);
-  Planes p = planes_of(x.shape, nhwc);
-  if (p.c != weight[1] * groups) {
-    return Diag(diag::shape_mismatch,
-                fmt::format("{}: weight {} with groups={} needs {} input channels, but x is {} ({} channels)", c.op.name,
-                            to_string(*c.in[1]), groups, weight[1] * groups, to_string(x), p.c));
-  }
-  if (weight[0] % groups != 0) {
-    return Diag(diag::shape_mismatch, fmt::format("{}: {} output channels do not divide into {} groups", c.op.name,
-                                                  weight[0], groups));
-  }
-  NPU_TRY(conv_rows::check_bias(c, weight[0]));
-  NPU_ASSIGN(const Window w, read_window(c, std::span(weight).subspan(2)));
-  p.c = weight[0];
+  NPU_ASSIGN(Planes p, conv_rows::read_operands(c, rank, channels));
+  NPU_ASSIGN(const Window w, read_window(c, std::span(c.in[1]->shape).subspan(2)));
   for (size_t i = 3 - rank; i < 3; ++i) {
     NPU_ASSIGN(p.size[i], window_output(p.size[i], w, i));
   }
-  Shape out = shape_of(p, rank, nhwc);
-  NPU_TRY(check_shape(out));
-  return std::vector<TensorType>{{x.dtype, std::move(out), nullptr}};
+  return conv_rows::result_type(c, rank, p);
 }
 
 int64_t macs(const InferCall& c, std::span<const TensorType> out) {
@@ -147,37 +129,9 @@ Status eval(const EvalCall& c) {
 }
 
 constexpr OpDef kRows[] = {
-    {.name = "conv1d",
-     .doc = kDocs[0],
-     .in = kIn,
-     .out = kOut,
-     .attrs = std::span(kAttrs1).first(conv_rows::kCommon),
-     .infer = infer<1>,
-     .eval = eval<1>,
-     .macs = macs,
-     .exact = Exactness::accumulation,
-     .quant = QuantRule::weighted},
-    {.name = "conv2d",
-     .doc = kDocs[1],
-     .in = kIn,
-     .out = kOut,
-     .attrs = kAttrs2,
-     .infer = infer<2>,
-     .eval = eval<2>,
-     .macs = macs,
-     .exact = Exactness::accumulation,
-     .axes = {AxisRule::spatial},
-     .quant = QuantRule::weighted},
-    {.name = "conv3d",
-     .doc = kDocs[2],
-     .in = kIn,
-     .out = kOut,
-     .attrs = std::span(kAttrs3).first(conv_rows::kCommon),
-     .infer = infer<3>,
-     .eval = eval<3>,
-     .macs = macs,
-     .exact = Exactness::accumulation,
-     .quant = QuantRule::weighted},
+    conv_rows::row("conv1d", 1, kDocs[0], kAttrs1, infer<1>, eval<1>, macs),
+    conv_rows::row("conv2d", 2, kDocs[1], kAttrs2, infer<2>, eval<2>, macs),
+    conv_rows::row("conv3d", 3, kDocs[2], kAttrs3, infer<3>, eval<3>, macs),
 };
 
 }  // namespace

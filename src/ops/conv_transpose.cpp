@@ -12,8 +12,6 @@
 namespace npuport {
 namespace {
 
-constexpr PortDef kIn[] = {{"x"}, {"weight"}, {"bias", Port::optional}};
-constexpr PortDef kOut[] = {{"y"}};
 constexpr auto kAttrs1 = conv_rows::transposed_attrs(1);
 constexpr auto kAttrs2 = conv_rows::transposed_attrs(2);
 constexpr auto kAttrs3 = conv_rows::transposed_attrs(3);
@@ -31,27 +29,17 @@ Result<int64_t> output_size(const InferCall& c, int64_t in, const Window& w, int
                           w.pad_begin[i], w.pad_end[i], in, w.kernel[i], w.stride[i]));
 }
 
+conv_rows::Channels channels(const Shape& weight, int64_t groups) { return {weight[0], weight[1] * groups}; }
+
 template <size_t rank>
 Result<std::vector<TensorType>> infer(const InferCall& c) {
-  NPU_TRY(conv_rows::check_operands(c, rank));
-  const TensorType& x = *c.in[0];
-  const Shape& weight = c.in[1]->shape;
-  const int64_t groups = c.attrs.i("groups");
-  const bool nhwc = channels_last(c.attrs);
-  Planes p = planes_of(x.shape, nhwc);
-  if (p.c != weight[0] || weight[0] % groups != 0) {
-    return Diag(diag::shape_mismatch,
-                fmt::format("{}: weight {} with groups={} needs {} input channels, but x is {} ({} channels)", c.op.name,
-                            to_string(*c.in[1]), groups, weight[0], to_string(x), p.c));
-  }
-  NPU_TRY(conv_rows::check_bias(c, weight[1] * groups));
-  NPU_ASSIGN(const Window w, read_window(c, std::span(weight).subspan(2)));
+  NPU_ASSIGN(Planes p, conv_rows::read_operands(c, rank, channels));
+  NPU_ASSIGN(const Window w, read_window(c, std::span(c.in[1]->shape).subspan(2)));
   const Ints& extra = c.attrs.ints("output_padding");
   if (extra.size() != rank) {
-    return Diag(diag::bad_attribute, fmt::format("{}: output_padding has {} values, {} are needed", c.op.name,
-                                                 extra.size(), rank));
+    return Diag(diag::bad_attribute,
+                fmt::format("{}: output_padding has {} values, {} are needed", c.op.name, extra.size(), rank));
   }
-  p.c = weight[1] * groups;
   for (size_t i = 3 - rank; i < 3; ++i) {
     const int64_t e = extra[i + rank - 3];
     if (e < 0 || e >= std::max(w.stride[i], w.dilation[i])) {
@@ -60,9 +48,7 @@ Result<std::vector<TensorType>> infer(const InferCall& c) {
     }
     NPU_ASSIGN(p.size[i], output_size(c, p.size[i], w, e, i));
   }
-  Shape out = shape_of(p, rank, nhwc);
-  NPU_TRY(check_shape(out));
-  return std::vector<TensorType>{{x.dtype, std::move(out), nullptr}};
+  return conv_rows::result_type(c, rank, p);
 }
 
 int64_t macs(const InferCall& c, std::span<const TensorType>) {
@@ -132,37 +118,9 @@ Status eval(const EvalCall& c) {
 }
 
 constexpr OpDef kRows[] = {
-    {.name = "conv_transpose1d",
-     .doc = kDoc,
-     .in = kIn,
-     .out = kOut,
-     .attrs = std::span(kAttrs1).first(conv_rows::kCommon + 1),
-     .infer = infer<1>,
-     .eval = eval<1>,
-     .macs = macs,
-     .exact = Exactness::accumulation,
-     .quant = QuantRule::weighted},
-    {.name = "conv_transpose2d",
-     .doc = kDoc,
-     .in = kIn,
-     .out = kOut,
-     .attrs = kAttrs2,
-     .infer = infer<2>,
-     .eval = eval<2>,
-     .macs = macs,
-     .exact = Exactness::accumulation,
-     .axes = {AxisRule::spatial},
-     .quant = QuantRule::weighted},
-    {.name = "conv_transpose3d",
-     .doc = kDoc,
-     .in = kIn,
-     .out = kOut,
-     .attrs = std::span(kAttrs3).first(conv_rows::kCommon + 1),
-     .infer = infer<3>,
-     .eval = eval<3>,
-     .macs = macs,
-     .exact = Exactness::accumulation,
-     .quant = QuantRule::weighted},
+    conv_rows::row("conv_transpose1d", 1, kDoc, kAttrs1, infer<1>, eval<1>, macs),
+    conv_rows::row("conv_transpose2d", 2, kDoc, kAttrs2, infer<2>, eval<2>, macs),
+    conv_rows::row("conv_transpose3d", 3, kDoc, kAttrs3, infer<3>, eval<3>, macs),
 };
 
 }  // namespace

@@ -1,16 +1,11 @@
-"""Checks many ONNX files by the onnx package and runs them by ONNX Runtime, in one process.
+"""Checks many ONNX files by the onnx package and runs them by ONNX Runtime, in one process; see oracle.py.
 
-Usage: onnx_run.py MANIFEST RESULT
-MANIFEST: JSON list of {"model": path, "inputs": [[dtype, shape, path of raw bytes], in the model's order],
-"outputs": path prefix}. RESULT: JSON list of {"error": text} or {"outputs": [{"dtype", "shape", "file"}]}; "error"
-begins with "checker: " where the file breaks the standard.
+"error" begins with "checker: " where the file breaks the standard.
 """
-import json
-import sys
-
 import numpy as np
 import onnx
 import onnxruntime as ort
+from oracle import main
 
 
 def check(path):
@@ -55,17 +50,4 @@ def run(case):
     return {"outputs": outputs}
 
 
-def main():
-    results = []
-    with open(sys.argv[1]) as f:
-        cases = json.load(f)
-    for case in cases:
-        try:
-            results.append(run(case))
-        except Exception as error:  # each case reports its own failure
-            results.append({"error": str(error)})
-    with open(sys.argv[2], "w") as f:
-        json.dump(results, f)
-
-
-main()
+main(run)

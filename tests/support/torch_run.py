@@ -1,17 +1,13 @@
-"""Runs written models with PyTorch, all cases of a test in one process.
+"""Runs written models with PyTorch, all cases of a test in one process; see oracle.py.
 
-    torch_run.py MANIFEST RESULT
-
-MANIFEST is a JSON list of {"model": path of a .pt, "source": path of a Python file or "", "class": its class,
-"inputs": [[dtype, shape, path], …], "outputs": path prefix}. RESULT becomes a list of {"error": text} or {"outputs":
-[[dtype, shape, path], …], "source": ""}, where "source" says how the Python file's result differs from the archive's.
+"source" and "class" name a Python file and its class; "source" of the result says how its outputs differ from the
+archive's, empty when they do not.
 """
-
 import importlib.util
-import json
 import sys
 
 import torch
+from oracle import main
 
 try:
     import torchvision  # noqa: F401  (registers operators)
@@ -40,7 +36,7 @@ def write(tensor, path):
     with open(path, "wb") as f:
         if dense.numel():
             f.write(bytes(dense.view(torch.uint8).numpy() if dense.dtype != torch.bool else dense.numpy()))
-    return [NAMES[tensor.dtype], list(tensor.shape), path]
+    return {"dtype": NAMES[tensor.dtype], "shape": list(tensor.shape), "file": path}
 
 
 def as_tuple(value):
@@ -68,26 +64,14 @@ def difference(source, name, inputs, expected):
 
 def run(case):
     inputs = [read(e) for e in case["inputs"]]
-    try:
-        model = torch.jit.load(case["model"])
-        results = as_tuple(model(*[x.clone() for x in inputs]))
-    except Exception as e:  # pylint: disable=broad-except
-        return {"error": str(e)}
+    with torch.no_grad():
+        results = as_tuple(torch.jit.load(case["model"])(*[x.clone() for x in inputs]))
+        source = difference(case["source"], case["class"], inputs, results) if case["source"] else ""
     outputs = [write(r, "%s%d" % (case["outputs"], k)) for k, r in enumerate(results)]
-    source = difference(case["source"], case["class"], inputs, results) if case["source"] else ""
     return {"outputs": outputs, "source": source}
 
 
-def main():
-    torch.set_num_threads(1)
-    sys.dont_write_bytecode = True
-    torch._C._jit_set_profiling_executor(False)  # no second compilation on the first runs
-    with open(sys.argv[1], encoding="utf-8") as f:
-        cases = json.load(f)
-    with torch.no_grad():
-        results = [run(c) for c in cases]
-    with open(sys.argv[2], "w", encoding="utf-8") as f:
-        json.dump(results, f)
-
-
-main()
+torch.set_num_threads(1)
+sys.dont_write_bytecode = True
+torch._C._jit_set_profiling_executor(False)  # no second compilation on the first runs
+main(run)

@@ -40,7 +40,7 @@ class Suite {
   }
 
   void run() {
-    const Result<std::vector<OnnxResult>> results = run_onnx(folder_.path(), cases_);
+    const Result<std::vector<OracleResult>> results = run_onnx(folder_.path(), cases_);
     ASSERT_TRUE(results) << to_text(results.error());
     for (size_t i = 0; i < results->size(); ++i) judge(written_[i], (*results)[i]);
   }
@@ -77,7 +77,7 @@ class Suite {
     if (!expected) return;  // the reader's own test says which these are
     const Graph& g = replay.graph();
     if (g.inputs().empty() || g.outputs().empty() || g.node_count() == 0) return;
-    OnnxCase c{folder_.path(std::to_string(number) + ".onnx"), {}};
+    OracleCase c{folder_.path(std::to_string(number) + ".onnx"), {}};
     OnnxOptions options;
     options.sync = false;
     options.opset = options.lowest = opset_;
@@ -97,7 +97,7 @@ class Suite {
     written_.push_back({op, number, special, std::move(*expected), rtol, atol});
   }
 
-  void judge(const Written& w, const OnnxResult& r) {
+  void judge(const Written& w, const OracleResult& r) {
     if (!r.error.empty()) {
       // ONNX Runtime's CPU kernels lack some element types; NumPy has no bfloat16.
       const bool missing =
@@ -137,7 +137,7 @@ class Suite {
   const CaseFile& file_;
   int opset_, few_, special_ = 0;
   TempFolder folder_;
-  std::vector<OnnxCase> cases_;
+  std::vector<OracleCase> cases_;
   std::vector<Written> written_;
   std::map<std::string, int> refused_, unable_, unread_, failures_;
 };

@@ -17,19 +17,13 @@
 #include "ops/onnx.h"
 #include "support/onnx_run.h"
 #include "support/temp_folder.h"
+#include "writers/written_file.h"
 
 namespace npuport::testing {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-Tensor ramp(Shape shape, float scale) {
-  Tensor t = Tensor::zeros(DType::f32, std::move(shape));
-  float v = -static_cast<float>(t.count()) / 2;
-  for (float& x : t.mut<float>()) x = scale * v++;
-  return t;
-}
 
 // Convolutions, a linear layer of rank 3 (stored transposed), layer norm and gelu.
 Graph network() {
@@ -59,12 +53,6 @@ OnnxOptions unsynced(int opset = 17) {
   return o;
 }
 
-std::string contents(const std::string& path) {
-  auto text = read_file(path);
-  EXPECT_TRUE(text.ok());
-  return text.ok() ? *std::move(text) : "";
-}
-
 // Parses and checks; an empty model when the file is bad.
 onnx::ModelProto checked(const std::string& path) {
   onnx::ModelProto m;
@@ -75,20 +63,6 @@ onnx::ModelProto checked(const std::string& path) {
     ADD_FAILURE() << path << ": " << e.what();
   }
   return m;
-}
-
-std::vector<Tensor> run(const Graph& g, const std::vector<Tensor>& in) {
-  ExecOptions o;
-  o.threads = 1;
-  o.overrides = false;
-  auto out = execute(g, in, o);
-  EXPECT_TRUE(out.ok()) << to_text(out.error());
-  return out.ok() ? *std::move(out) : std::vector<Tensor>{};
-}
-
-void expect_near(const Tensor& a, const Tensor& b, double tolerance) {
-  ASSERT_EQ(a.shape, b.shape);
-  for (int64_t i = 0; i < a.count(); ++i) ASSERT_NEAR(get_double(a, i), get_double(b, i), tolerance) << i;
 }
 
 TEST(OnnxWriter, FrameOfTheFile) {
@@ -195,34 +169,17 @@ TEST(OnnxWriter, AllFormsAgreeWithOnnxRuntime) {
   }
   EXPECT_EQ(external, 3u);  // small ones stay, so that shapes can be inferred
   if (onnx_python().empty()) GTEST_SKIP() << "NPUPORT_TEST_LITERT_PYTHON has no onnx and onnxruntime";
-  const auto results = run_onnx(folder.path(), {{paths[0], {image}}, {paths[1], {image}}, {paths[2], {image}}});
-  ASSERT_TRUE(results) << to_text(results.error());
-  for (size_t i = 0; i < 3; ++i) {
-    ASSERT_EQ((*results)[i].error, "");
-    expect_near((*results)[i].outputs[0], wanted, i == 1 ? 2e-3 : 1e-5);
-  }
+  expect_forms(run_onnx(folder.path(), {{paths[0], {image}}, {paths[1], {image}}, {paths[2], {image}}}), wanted, 1e-5);
 }
 
 // Outputs that are inputs, constants or the same value twice become values of their own.
 TEST(OnnxWriter, OddOutputs) {
   const TempFolder folder;
-  Graph g;
-  Builder b(g);
-  const ValueId x = g.add_input("x", {DType::f32, {2, 2}, nullptr});
-  g.add_input("unused", {DType::i64, {3}, nullptr});
-  const ValueId c = g.add_constant("c", Tensor::of<float>({2}, {7, 8}));
-  const ValueId y = b.op("relu", {x});
-  g.set_outputs({y, x, c, y});
-  const std::vector<Tensor> in{Tensor::of<float>({2, 2}, {-1, 2, -3, 4}), Tensor::of<int64_t>({3}, {1, 2, 3})};
-  ASSERT_TRUE(write_onnx(g, folder.path("a"), unsynced()));
+  const OddOutputsGraph odd;
+  ASSERT_TRUE(write_onnx(odd.graph, folder.path("a"), unsynced()));
   checked(folder.path("a"));
   if (onnx_python().empty()) GTEST_SKIP() << "NPUPORT_TEST_LITERT_PYTHON has no onnx and onnxruntime";
-  const auto wanted = run(g, in);
-  const auto results = run_onnx(folder.path(), {{folder.path("a"), in}});
-  ASSERT_TRUE(results) << to_text(results.error());
-  ASSERT_EQ((*results)[0].error, "");
-  ASSERT_EQ((*results)[0].outputs.size(), 4u);
-  for (size_t k = 0; k < 4; ++k) EXPECT_TRUE(identical((*results)[0].outputs[k], wanted[k])) << k;
+  expect_outputs(run_onnx(folder.path(), {{folder.path("a"), odd.inputs}}), run(odd.graph, odd.inputs), 0);
 }
 
 // Names that the writer would make up may be taken already.

@@ -156,7 +156,7 @@ TEST(TfliteRows, WrittenReadBackAndRunByLitert) {
     if (p) prepared.push_back(*std::move(p));
   }
   if (litert_python().empty()) GTEST_SKIP() << "NPUPORT_TEST_LITERT_PYTHON is not set";
-  std::vector<LitertCase> cases;
+  std::vector<OracleCase> cases;
   for (const Prepared& p : prepared) cases.push_back({p.path, p.inputs});
   const auto results = run_litert(cases);
   ASSERT_TRUE(results.ok()) << to_text(results.error());

@@ -13,16 +13,10 @@
 #include "ir/builder.h"
 #include "ir/text.h"
 #include "support/litert.h"
+#include "writers/written_file.h"
 
 namespace npuport::testing {
 namespace {
-
-Tensor ramp(Shape shape, float scale) {
-  Tensor t = Tensor::zeros(DType::f32, std::move(shape));
-  float v = -static_cast<float>(t.count()) / 2;
-  for (float& x : t.mut<float>()) x = scale * v++;
-  return t;
-}
 
 // Two channels-last convolutions and a linear layer: the second filter is large enough for float16.
 Graph network() {
@@ -47,26 +41,6 @@ TfliteOptions unsynced() {
   TfliteOptions o;
   o.sync = false;
   return o;
-}
-
-std::string contents(const std::string& path) {
-  auto text = read_file(path);
-  EXPECT_TRUE(text.ok());
-  return text.ok() ? *std::move(text) : "";
-}
-
-std::vector<Tensor> run(const Graph& g, const std::vector<Tensor>& in) {
-  ExecOptions o;
-  o.threads = 1;
-  o.overrides = false;
-  auto out = execute(g, in, o);
-  EXPECT_TRUE(out.ok()) << to_text(out.error());
-  return out.ok() ? *std::move(out) : std::vector<Tensor>{};
-}
-
-void expect_near(const Tensor& a, const Tensor& b, double tolerance) {
-  ASSERT_EQ(a.shape, b.shape);
-  for (int64_t i = 0; i < a.count(); ++i) EXPECT_NEAR(get_double(a, i), get_double(b, i), tolerance);
 }
 
 TEST(TfliteWriter, FrameOfTheFile) {
@@ -125,37 +99,22 @@ TEST(TfliteWriter, AllFormsAgreeWithLitert) {
   const auto m = import_tflite(paths[1], {});
   EXPECT_EQ(m->graph.node_count(), g.node_count());
   if (litert_python().empty()) GTEST_SKIP() << "NPUPORT_TEST_LITERT_PYTHON is not set";
-  const auto results = run_litert({{paths[0], {image}}, {paths[1], {image}}, {paths[2], {image}}});
-  ASSERT_TRUE(results.ok()) << to_text(results.error());
-  for (size_t i = 0; i < 3; ++i) {
-    ASSERT_EQ((*results)[i].error, "");
-    expect_near((*results)[i].outputs[0], wanted, i == 1 ? 2e-3 : 1e-4);
-  }
+  expect_forms(run_litert({{paths[0], {image}}, {paths[1], {image}}, {paths[2], {image}}}), wanted, 1e-4);
 }
 
 // Outputs that are inputs, constants or the same value twice become tensors of their own.
 TEST(TfliteWriter, OddOutputs) {
   const TempFolder folder;
-  Graph g;
-  Builder b(g);
-  const ValueId x = g.add_input("x", {DType::f32, {2, 2}, nullptr});
-  g.add_input("unused", {DType::i64, {3}, nullptr});
-  const ValueId c = g.add_constant("c", Tensor::of<float>({2}, {7, 8}));
-  const ValueId y = b.op("relu", {x});
-  g.set_outputs({y, x, c, y});
-  const std::vector<Tensor> in{Tensor::of<float>({2, 2}, {-1, 2, -3, 4}), Tensor::of<int64_t>({3}, {1, 2, 3})};
-  ASSERT_TRUE(write_tflite(g, folder.path("a"), unsynced()).ok());
-  const auto wanted = run(g, in);
+  const OddOutputsGraph odd;
+  ASSERT_TRUE(write_tflite(odd.graph, folder.path("a"), unsynced()).ok());
+  const auto wanted = run(odd.graph, odd.inputs);
   const auto m = import_tflite(folder.path("a"), {});
   ASSERT_TRUE(m.ok()) << to_text(m.error());
-  const auto again = run(m->graph, in);
+  const auto again = run(m->graph, odd.inputs);
   ASSERT_EQ(again.size(), 4u);
   for (size_t k = 0; k < 4; ++k) EXPECT_TRUE(identical(again[k], wanted[k])) << k;
   if (litert_python().empty()) GTEST_SKIP() << "NPUPORT_TEST_LITERT_PYTHON is not set";
-  const auto results = run_litert({{folder.path("a"), in}});
-  ASSERT_TRUE(results.ok()) << to_text(results.error());
-  ASSERT_EQ((*results)[0].error, "");
-  for (size_t k = 0; k < 4; ++k) EXPECT_TRUE(identical((*results)[0].outputs[k], wanted[k])) << k;
+  expect_outputs(run_litert({{folder.path("a"), odd.inputs}}), wanted, 0);
 }
 
 TEST(TfliteWriter, RefusesWhatHalfCannotHold) {

@@ -37,7 +37,7 @@ class Suite {
   }
 
   void run(const std::string& python) {
-    const Result<std::vector<TorchResult>> results = run_torch(python, folder_.path(), cases_);
+    const Result<std::vector<OracleResult>> results = run_torch(python, folder_.path(), cases_);
     ASSERT_TRUE(results) << to_text(results.error());
     ASSERT_EQ(results->size(), cases_.size());
     for (size_t i = 0; i < results->size(); ++i) judge(written_[i], (*results)[i]);
@@ -82,7 +82,7 @@ class Suite {
     const Result<std::string> source = torch_model_source("case", {{&g, "case", std::to_string(number) + ".pt"}});
     ASSERT_TRUE(source) << to_text(source.error());
     ASSERT_TRUE(write_file(stem + ".py", *source));
-    TorchCase c{stem + ".pt", stem + ".py", "Case", {}};
+    OracleCase c{stem + ".pt", {}, stem + ".py", "Case"};
     for (const ValueId v : g.inputs()) c.inputs.push_back(replay.feeds().at(v));
     cases_.push_back(std::move(c));
     const DType t = expected->empty() ? DType::f32 : expected->front().dtype;
@@ -91,7 +91,7 @@ class Suite {
     written_.push_back({op, number, std::move(*expected), rtol, atol});
   }
 
-  void judge(const Written& w, const TorchResult& r) {
+  void judge(const Written& w, const OracleResult& r) {
     if (!r.error.empty()) {
       // PyTorch on a CPU lacks some element types.
       const bool missing =
@@ -122,7 +122,7 @@ class Suite {
 
   const CaseFile& file_;
   TempFolder folder_;
-  std::vector<TorchCase> cases_;
+  std::vector<OracleCase> cases_;
   std::vector<Written> written_;
   std::map<std::string, int> refused_, unable_, failures_;
 };

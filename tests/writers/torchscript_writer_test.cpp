@@ -135,7 +135,7 @@ Graph form_graph(const Form& f) {
 TEST(TorchScriptWriterTest, FormsThatPyTorchDoesNotMakeItself) {
   const std::string python = torch_python();
   const TempFolder folder;
-  std::vector<TorchCase> cases;
+  std::vector<OracleCase> cases;
   std::vector<std::vector<Tensor>> expected;
   for (const Form& f : kForms) {
     const Graph g = form_graph(f);
@@ -146,7 +146,7 @@ TEST(TorchScriptWriterTest, FormsThatPyTorchDoesNotMakeItself) {
     const auto source = torch_model_source("form", {{&g, "form", std::to_string(cases.size()) + ".pt"}});
     ASSERT_TRUE(source);
     ASSERT_TRUE(write_file(stem + ".py", *source));
-    cases.push_back({stem + ".pt", stem + ".py", "Form", inputs_for(g)});
+    cases.push_back({stem + ".pt", inputs_for(g), stem + ".py", "Form"});
     const auto want = execute(g, cases.back().inputs, {.overrides = false});
     ASSERT_TRUE(want) << f.body << "\n" << to_text(want.error());
     expected.push_back(*want);
@@ -161,7 +161,7 @@ TEST(TorchScriptWriterTest, FormsThatPyTorchDoesNotMakeItself) {
   const auto results = run_torch(python, folder.path(), cases);
   ASSERT_TRUE(results) << to_text(results.error());
   for (size_t i = 0; i < cases.size(); ++i) {
-    const TorchResult& r = (*results)[i];
+    const OracleResult& r = (*results)[i];
     EXPECT_EQ(r.error, "") << kForms[i].body;
     EXPECT_EQ(r.source, "") << kForms[i].body;
     if (r.error.empty()) expect_near(r.outputs, expected[i], std::string("PyTorch: ") + kForms[i].body);
@@ -233,7 +233,7 @@ TEST(TorchScriptWriterTest, HostileNamesBecomeIdentifiers) {
   expect_near(*execute(back->graph, in), *want, "read back");
   if (!torch_there()) GTEST_SKIP() << "no Python with PyTorch (NPUPORT_TEST_TORCH_PYTHON)";
   const auto results =
-      run_torch(torch_python(), folder.path(), {{folder.path("a.pt"), folder.path("a.py"), "BImportOs", in}});
+      run_torch(torch_python(), folder.path(), {{folder.path("a.pt"), in, folder.path("a.py"), "BImportOs"}});
   ASSERT_TRUE(results) << to_text(results.error());
   EXPECT_EQ((*results)[0].error, "");
   EXPECT_EQ((*results)[0].source, "");

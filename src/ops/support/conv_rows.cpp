@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
-#include "ops/support/spatial.h"
-
 namespace npuport::conv_rows {
+namespace {
 
+// Ranks, equal float dtypes, layout, activation and groups >= 1.
 Status check_operands(const InferCall& c, size_t rank) {
   NPU_TRY(check_image(c, 0, rank));
   NPU_TRY(check_activation(c));
@@ -28,10 +28,40 @@ Status check_operands(const InferCall& c, size_t rank) {
   return {};
 }
 
+// bias, when present, must be [channels].
 Status check_bias(const InferCall& c, int64_t channels) {
   if (!c.has(2) || c.in[2]->shape == Shape{channels}) return {};
   return Diag(diag::shape_mismatch, fmt::format("{}: bias is {}, but there are {} output channels", c.op.name,
                                                 to_string(*c.in[2]), channels));
+}
+
+}  // namespace
+
+Result<Planes> read_operands(const InferCall& c, size_t rank, Channels (*channels)(const Shape&, int64_t)) {
+  NPU_TRY(check_operands(c, rank));
+  const TensorType &x = *c.in[0], &weight = *c.in[1];
+  const int64_t groups = c.attrs.i("groups");
+  const Channels wanted = channels(weight.shape, groups);
+  Planes p = planes_of(x.shape, channels_last(c.attrs));
+  if (p.c != wanted.in) {
+    return Diag(diag::shape_mismatch,
+                fmt::format("{}: weight {} with groups={} needs {} input channels, but x is {} ({} channels)",
+                            c.op.name, to_string(weight), groups, wanted.in, to_string(x), p.c));
+  }
+  if (weight.shape[0] % groups != 0) {
+    return Diag(diag::shape_mismatch,
+                fmt::format("{}: {} channels (first dim of weight {}) do not divide into {} groups", c.op.name,
+                            weight.shape[0], to_string(weight), groups));
+  }
+  NPU_TRY(check_bias(c, wanted.out));
+  p.c = wanted.out;
+  return p;
+}
+
+Result<std::vector<TensorType>> result_type(const InferCall& c, size_t rank, const Planes& out) {
+  Shape shape = shape_of(out, rank, channels_last(c.attrs));
+  NPU_TRY(check_shape(shape));
+  return std::vector<TensorType>{{c.in[0]->dtype, std::move(shape), nullptr}};
 }
 
 }  // namespace npuport::conv_rows

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ir/op_def.h"
+#include "ops/support/spatial.h"
 
 namespace npuport::conv_rows {
 
@@ -25,9 +26,14 @@ constexpr std::array<AttrDef, kCommon + 1> attrs(size_t rank) {
 // The same with output_padding, for transposed convolutions.
 constexpr std::array<AttrDef, kCommon + 2> transposed_attrs(size_t rank) {
   const auto a = attrs(rank);
-  return {{a[0], a[1], a[2],
+  return {{a[0],
+           a[1],
+           a[2],
            {"output_padding", AttrKind::integers, kZeros[rank - 1], "extra size at the end of each output dim"},
-           a[3], a[4], a[5], a[6]}};
+           a[3],
+           a[4],
+           a[5],
+           a[6]}};
 }
 
 inline constexpr std::string_view kDocs[] = {
@@ -39,9 +45,37 @@ inline constexpr std::string_view kDocs[] = {
     "x [N,C,D,H,W], weight [O,C/groups,KD,KH,KW].",
 };
 
-// Ranks, equal float dtypes, layout, activation and groups >= 1.
-Status check_operands(const InferCall& c, size_t rank);
-// bias, when present, must be [channels].
-Status check_bias(const InferCall& c, int64_t channels);
+inline constexpr PortDef kIn[] = {{"x"}, {"weight"}, {"bias", Port::optional}};
+inline constexpr PortDef kOut[] = {{"y"}};
+
+// The row of one convolution; `attrs` ends with layout, which only two spatial dims have.
+constexpr OpDef row(std::string_view name, size_t rank, std::string_view doc, std::span<const AttrDef> attrs,
+                    InferFn infer, EvalFn eval, CostFn macs) {
+  return {.name = name,
+          .doc = doc,
+          .in = kIn,
+          .out = kOut,
+          .attrs = rank == 2 ? attrs : attrs.first(attrs.size() - 1),
+          .infer = infer,
+          .eval = eval,
+          .macs = macs,
+          .exact = Exactness::accumulation,
+          .axes = {rank == 2 ? AxisRule::spatial : AxisRule::opaque},
+          .quant = QuantRule::weighted};
+}
+
+// Channels that a weight stands for, groups included.
+struct Channels {
+  int64_t in, out;
+};
+
+// Checks ranks, equal float dtypes, layout, activation, groups >= 1 that divide the weight's first dim, x's channels
+// and the bias. Returns x's planes with the output's channels; `shape_mismatch`, `dtype_mismatch` or `bad_attribute`
+// else.
+Result<Planes> read_operands(const InferCall& c, size_t rank,
+                             Channels (*channels)(const Shape& weight, int64_t groups));
+
+// The type of the result from its planes.
+Result<std::vector<TensorType>> result_type(const InferCall& c, size_t rank, const Planes& out);
 
 }  // namespace npuport::conv_rows

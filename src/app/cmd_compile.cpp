@@ -2,7 +2,9 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 
+#include "app/artefacts.h"
 #include "app/commands.h"
 #include "app/compile_tool.h"
 #include "app/output_folder.h"
@@ -91,6 +93,26 @@ Json sizes(const std::string& model, const std::string& artefact) {
   return j;
 }
 
+// Where a compiled file is entered when it lands beside a port's metadata.
+struct PortEntry {
+  std::string metadata;              // relative to `port`, or to the folder itself without one; empty: no metadata
+  std::optional<OutputFolder> port;  // the port whose models/ this is, locked; none for a copy of models/ alone
+};
+
+Result<PortEntry> port_entry(const std::string& folder, const std::string& model) {
+  PortEntry e;
+  e.metadata = metadata_of(folder, model);
+  std::error_code ec;
+  const fs::path models = fs::canonical(folder, ec);
+  const std::string above = models.parent_path().string();
+  if (e.metadata.empty() || ec || models.filename() != "models" || !fs::exists(above + "/.npuport/state.json", ec))
+    return e;
+  e.metadata = "models/" + e.metadata;
+  NPU_ASSIGN(OutputFolder port, OutputFolder::open(above));
+  e.port.emplace(std::move(port));
+  return e;
+}
+
 }  // namespace
 
 CommandResult compile_model(const App& app, const CompileArgs& args) {
@@ -108,7 +130,8 @@ CommandResult compile_model(const App& app, const CompileArgs& args) {
   if (!args.bundle.empty()) return bundle(c, target, args, r);
   if (!c.here()) return compiler_missing(c);
 
-  NPU_ASSIGN(const OutputFolder lock, OutputFolder::open(folder));
+  NPU_ASSIGN(OutputFolder lock, OutputFolder::open(folder));
+  NPU_ASSIGN(PortEntry entry, port_entry(folder, args.file));
   fs::remove_all(r.work_folder, ec);
   const std::string cache = args.cache.empty() ? folder + "/.npuport/cache" : args.cache;
   NPU_ASSIGN(const CompileOutcome made, compile(*c.driver, c.facts, target, r, args.no_cache ? "" : cache));
@@ -121,6 +144,11 @@ CommandResult compile_model(const App& app, const CompileArgs& args) {
   o.json["problems"] = Json::array();
   for (const Diag& d : outcome_problems(made, c.tool, args.file)) o.json["problems"].push_back(diag_json(d));
   o.text = outcome_text(made);
+  if (!entry.metadata.empty() && made.verdict == CompileVerdict::accepted) {
+    const Artefact a{fs::path(args.file).filename().string(), fs::path(r.output).filename().string()};
+    NPU_TRY(enter_artefacts(entry.port ? *entry.port : lock, entry.metadata, {a}, false));
+    o.json["metadata"] = entry.metadata;
+  }
   if (!made.artefact.empty()) {
     const Json& s = o.json["size"];
     o.text += fmt::format("{} ({}, {:.1f} % of the model)\n", r.output,

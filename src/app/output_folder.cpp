@@ -110,6 +110,16 @@ Status OutputFolder::record(const std::string& id, int number, const std::string
   return save();
 }
 
+Status OutputFolder::changed(const std::string& relative) {
+  bool recorded = false;
+  for (auto& [id, step] : steps_)
+    if (const auto it = step->artefacts.find(relative); it != step->artefacts.end()) {
+      NPU_ASSIGN(it->second, sha256_file(file(relative)));
+      recorded = true;
+    }
+  return recorded ? save() : Status();
+}
+
 Status OutputFolder::drop_from(int number) {
   std::error_code ec;
   bool changed = false;

@@ -30,6 +30,8 @@ class OutputFolder {
   // Records a finished step; `artefacts` are relative paths that exist now.
   Status record(const std::string& id, int number, const std::string& key, Json result,
                 const std::vector<std::string>& artefacts);
+  // A later step changed this file of an earlier one: its record takes the hash of what is there now.
+  Status changed(const std::string& relative);
   // Removes the artefacts and records of step `number` and all later ones; files outside the records are never
   // touched, nor is a page at the top level that a person edited.
   Status drop_from(int number);

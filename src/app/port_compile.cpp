@@ -1,9 +1,11 @@
 // Step 7 of `port`: the vendor's compiler, or everything needed to run it elsewhere.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "app/artefacts.h"
 #include "app/compile_tool.h"
 #include "app/port_keys.h"
 #include "app/port_refusal.h"
@@ -134,6 +136,19 @@ Status compile_part(PortContext& c, const Compiler& compiler, PartRun& p, PortSt
   return {};
 }
 
+// The metadata name what this step compiled, with hashes: the runtime refuses a file that is another.
+Status enter_compiled(PortContext& c, const PortStep& s) {
+  std::vector<Artefact> list;
+  for (const PartRun& p : c.run.parts) {
+    const Json& parts = s.details.contains("parts") ? s.details["parts"] : s.details;
+    if (!parts.contains(p.spec->name)) continue;
+    const std::string file = parts[p.spec->name].value("artefact", "");
+    if (std::find(s.files.begin(), s.files.end(), file) != s.files.end())
+      list.push_back({fs::path(p.file_name).filename().string(), fs::path(file).filename().string()});
+  }
+  return enter_artefacts(c.folder, "models/" + c.run.project.name + "_metadata.json", list, true);
+}
+
 Status skip(PortContext& c, const Compiler& compiler, PortStep& s) {
   s.verdict = Verdict::skip;
   s.reason = artefact_kind(*compiler.driver, c.run.target) + " not built: " + compiler.tool + " not found";
@@ -194,6 +209,7 @@ Result<PortStep> step_compile(PortContext& c) {
   } else {
     NPU_TRY(skip(c, compiler, s));
   }
+  NPU_TRY(enter_compiled(c, s));
   NPU_TRY(bundle(c, compiler, s));
   NPU_TRY(remember(c, key, s));
   return s;

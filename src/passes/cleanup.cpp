@@ -318,6 +318,20 @@ bool worth_folding(const Graph& g, const Node& n) {
   return out <= kSmall || out <= kGrowth * in;
 }
 
+// What the results are called: a constant in another element type keeps the parameter's own name, which people know.
+std::vector<std::string> result_names(Graph& g, const Node& n) {
+  std::vector<std::string> out;
+  for (const ValueId v : n.outputs) out.push_back(g.value(v).name);
+  if (n.op->name != "cast" || !g.is_constant(n.inputs[0]) || g.use_count(n.inputs[0]) != 1) return out;
+  const std::string parameter = g.value(n.inputs[0]).name;
+  const bool numbered =
+      parameter[0] == 'v' && parameter.find_first_not_of("0123456789", 1) == std::string::npos;  // "v17": nobody's name
+  if (numbered || g.is_output(n.outputs.front())) return out;
+  g.rename(n.inputs[0], "");
+  out.front() = parameter;
+  return out;
+}
+
 Result<size_t> run_fold(Graph& g, PassContext& c) {
   size_t folded = 0;
   for (const NodeId id : g.topological()) {
@@ -344,8 +358,9 @@ Result<size_t> run_fold(Graph& g, PassContext& c) {
                       n.origins,
                       std::nullopt};
     const std::vector<ValueId> outs = n.outputs;
+    const std::vector<std::string> wanted = result_names(g, n);
     for (size_t i = 0; i < outs.size(); ++i) {
-      const std::string known = g.value(outs[i]).name;
+      const std::string& known = wanted[i];
       const ValueId k = g.add_constant("", std::move((*results)[i]));
       g.replace_uses(outs[i], k);
       if (!g.is_output(k)) {

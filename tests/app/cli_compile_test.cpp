@@ -6,7 +6,9 @@
 
 #include "app/cli_support.h"
 #include "app/runnable.h"
+#include "base/hash.h"
 #include "ir/builder.h"
+#include "runtime/npuport_runtime.hpp"
 #include "support/paths.h"
 #include "writers/tflite_writer.h"
 
@@ -180,6 +182,61 @@ TEST_F(CliPortCompile, CompilesEveryPartAndReportsSizesAndFlags) {
   EXPECT_EQ(dla, 1U);
   EXPECT_THAT(port(out, {}).err, ::testing::ContainsRegex("7 compile .*unchanged"));
   EXPECT_THAT(contents(out + "/report.html"), HasSubstr("TFLite"));
+}
+
+// Why the runtime does not open the port's only part by the Neuron stand-in; empty when it does.
+std::string opening_refused(const std::string& out) {
+  auto port = rt::Port::open(out);
+  if (!port) return port.error().message;
+  const auto session = port->open_part("", "neuron", {{"library", standin_runtime() + "/libneuron_runtime.so"}});
+  return session ? "" : session.error().message;
+}
+
+// What the runtime checks before it gives a compiled file to a driver.
+TEST_F(CliPortCompile, CompiledFilesEnterTheMetadataWithTheirHashes) {
+  const std::string out = out_.path("o");
+  const Ran first = port(out, {});
+  ASSERT_EQ(first.code, 0) << first.err;
+  const auto artefacts = [&] {
+    const Json m = Json::parse(contents(out + "/models/net_metadata.json"));
+    return m["parts"][0].value("artefacts", Json::array());
+  };
+  const Json port_wrote = artefacts();
+  ASSERT_EQ(port_wrote.size(), 1U);
+  const std::string dla = out + "/models/" + port_wrote[0]["file"].get<std::string>();
+  EXPECT_EQ(port_wrote[0]["sha256"], *sha256_file(dla));
+  EXPECT_EQ(port_wrote[0]["bytes"].get<uint64_t>(), fs::file_size(dla));
+  EXPECT_EQ(opening_refused(out), "");
+  put(dla, contents(dla) + "x");
+  EXPECT_THAT(opening_refused(out), HasSubstr("bytes, the metadata say"));
+  std::string other = contents(dla);
+  other.pop_back();
+  other.back() ^= 1;
+  put(dla, other);
+  EXPECT_THAT(opening_refused(out), HasSubstr("SHA-256 differs"));
+
+  // Another run makes it again, and a run without the compiler leaves no entry behind.
+  ASSERT_EQ(port(out, {}).code, 0);
+  EXPECT_EQ(artefacts(), port_wrote);
+  const Ran again = port(out, {});
+  EXPECT_THAT(again.err, ::testing::ContainsRegex("5 write .*unchanged")) << "the changed metadata are the port's own";
+  ASSERT_EQ(npuport_run({"port", made("net.pt"), "--target", "mt8371", "--samples", made("net.npz"), "-o", out,
+                         "--name", "net"},
+                        {{"NPUPORT_NCC_TFLITE", ""}})
+                .code,
+            0);
+  EXPECT_TRUE(artefacts().empty());
+
+  // `compile` into models/ enters its file too.
+  const std::string model =
+      out + "/models/" +
+      Json::parse(contents(out + "/models/net_metadata.json"))["parts"][0]["file"].get<std::string>();
+  ASSERT_EQ(npuport_run({"compile", model, "--target", "mt8371", "-o", out + "/models"},
+                        {{"NPUPORT_NCC_TFLITE", standin_ncc()}})
+                .code,
+            0);
+  EXPECT_EQ(artefacts(), port_wrote);
+  EXPECT_EQ(opening_refused(out), "");
 }
 
 TEST_F(CliPortCompile, ARefusalFailsTheStepWithFindings) {

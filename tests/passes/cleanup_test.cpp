@@ -148,6 +148,21 @@ TEST(Fold, EvaluatesConstantsOnly) {
   EXPECT_EQ(difference(before, r.graph), 0.0);
 }
 
+// A parameter stored in half precision keeps its name, which tables and files are called by.
+TEST(Fold, AConvertedParameterKeepsItsName) {
+  const Ran r = run_pass(fold_pass, graph_of(R"(
+    input %x: f32[2]
+    const %decoder.scale: f16[2] = [1.0, 2.0]
+    const %v17: f16[2] = [1.0, 2.0]
+    %v40 = cast(%decoder.scale) to=f32
+    %v41 = cast(%v17) to=f32
+    %m = mul(%x, %v40)
+    %y = add(%m, %v41)
+    output %y)"));
+  EXPECT_THAT(print(r.graph), HasSubstr("const %decoder.scale: f32[2]"));
+  EXPECT_THAT(print(r.graph), HasSubstr("const %v41: f32[2]"));
+}
+
 TEST(Fold, DoesNotBlowUpFiles) {
   const Ran r = run_pass(fold_pass, graph_of(R"(
     input %x: f32[1000,100]

@@ -138,6 +138,37 @@ TEST(Simd, RowKernels) {
   }
 }
 
+TEST(Simd, ProductAndSumsOfSquares) {
+  for (const Table* t : all_tables()) {
+    for (const int64_t rows : {1, 3, 6, 13}) {
+      for (const int64_t columns : {16, 48, 64, 112}) {
+        const int64_t depth = 205;
+        const Tensor a = random_tensor({rows, depth}, 1), b = random_tensor({depth, columns}, 2);
+        std::vector<float> c(static_cast<size_t>(rows * columns), 3);
+        t->product(a.as<float>().data(), depth, b.as<float>().data(), columns, c.data(), columns, rows, columns, depth,
+                   true);
+        for (int64_t i = 0; i < rows * columns; ++i) {
+          double want = 3;
+          for (int64_t k = 0; k < depth; ++k)
+            want += static_cast<double>(a.as<float>()[static_cast<size_t>(i / columns * depth + k)]) *
+                    b.as<float>()[static_cast<size_t>(k * columns + i % columns)];
+          ASSERT_NEAR(c[static_cast<size_t>(i)], want, 2e-5) << t->isa << " " << rows << "x" << columns;
+        }
+      }
+    }
+    const Tensor x = random_tensor({77}, 1), mean = random_tensor({77}, 2);
+    std::vector<float> acc(77, 2);
+    t->accumulate_squares(x.as<float>().data(), mean.as<float>().data(), acc.data(), 77);
+    double squares = 0;
+    for (size_t i = 0; i < acc.size(); ++i) {
+      const double v = x.as<float>()[i], d = v - mean.as<float>()[i];
+      EXPECT_NEAR(acc[i], 2 + d * d, 1e-6) << t->isa;
+      squares += (v - 0.25) * (v - 0.25);
+    }
+    EXPECT_NEAR(t->squares(x.as<float>().data(), 77, 0.25F), squares, 1e-4) << t->isa;
+  }
+}
+
 TEST(Simd, TransposeOfAnySize) {
   for (const Table* t : all_tables()) {
     for (const int64_t rows : {1, 4, 16, 17, 40}) {

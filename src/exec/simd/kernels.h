@@ -150,6 +150,29 @@ void transpose(const float* x, int64_t x_row, float* y, int64_t y_row, int64_t r
       __builtin_memcpy(y + c * y_row + r, x + r * x_row + c, sizeof(float));
 }
 
+float squares(const float* x, int64_t n, float mean) {
+  Vec s[4] = {};
+  int64_t i = 0;
+  for (; i + 4 * W <= n; i += 4 * W) {
+    for (int64_t k = 0; k < 4; ++k) {
+      const Vec v = load(x + i + k * W) - mean;
+      s[k] += v * v;
+    }
+  }
+  float all = total((s[0] + s[1]) + (s[2] + s[3]));
+  for (; i < n; ++i) all += (x[i] - mean) * (x[i] - mean);
+  return all;
+}
+
+void accumulate_squares(const float* x, const float* mean, float* acc, int64_t n) {
+  int64_t i = 0;
+  for (; i + W <= n; i += W) {
+    const Vec v = load(x + i) - load(mean + i);
+    store(acc + i, load(acc + i) + v * v);
+  }
+  for (; i < n; ++i) acc[i] += (x[i] - mean[i]) * (x[i] - mean[i]);
+}
+
 template <int R>
 void dots_of(const float* w, int64_t row, const float* x, float* y, int64_t depth) {
   Vec acc[R] = {}, more[R] = {};
@@ -223,9 +246,24 @@ void norm(const float* x, const float* w, const float* b, float* y, int64_t n, f
 }  // namespace
 
 const Table& NPU_SIMD_TABLE() {
-  static constexpr Table kTable = {NPU_SIMD_ISA,   unary,     transpose,  binary, select,         softmax,
-                                   norm,           sum,       accumulate, dots,   attention_work, attention_packed,
-                                   attention_pack, attention, kQueryRows};
+  static constexpr Table kTable = {.isa = NPU_SIMD_ISA,
+                                   .unary = unary,
+                                   .transpose = transpose,
+                                   .binary = binary,
+                                   .select = select,
+                                   .softmax = softmax,
+                                   .norm = norm,
+                                   .sum = sum,
+                                   .squares = squares,
+                                   .accumulate = accumulate,
+                                   .accumulate_squares = accumulate_squares,
+                                   .dots = dots,
+                                   .product = product,
+                                   .attention_work = attention_work,
+                                   .attention_packed = attention_packed,
+                                   .attention_pack = attention_pack,
+                                   .attention = attention,
+                                   .attention_rows = kQueryRows};
   return kTable;
 }
 

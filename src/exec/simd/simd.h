@@ -56,10 +56,18 @@ struct Table {
   void (*norm)(const float* x, const float* w, const float* b, float* y, int64_t n, float eps, bool centred);
   // Sum of a contiguous row.
   float (*sum)(const float* x, int64_t n);
+  // Sum of (x − mean)² of a contiguous row.
+  float (*squares)(const float* x, int64_t n, float mean);
   // acc[i] += x[i]
   void (*accumulate)(const float* x, float* acc, int64_t n);
+  // acc[i] += (x[i] − mean[i])²
+  void (*accumulate_squares)(const float* x, const float* mean, float* acc, int64_t n);
   // y[i] = dot(w + i * row, x) + b[i] over `depth` elements, for `n` rows; b may be null.
   void (*dots)(const float* w, int64_t row, const float* x, const float* b, float* y, int64_t n, int64_t depth);
+  // C (+)= A·B, rows a_row, b_row, c_row floats apart; columns is a multiple of 16. Every element is summed in the
+  // order of `depth`.
+  void (*product)(const float* a, int64_t a_row, const float* b, int64_t b_row, float* c, int64_t c_row, int64_t rows,
+                  int64_t columns, int64_t depth, bool add);
   // Floats of work memory for `attention`, and for the packed keys and values of one head.
   int64_t (*attention_work)(int64_t depth, int64_t value_depth);
   int64_t (*attention_packed)(int64_t depth, int64_t value_depth, int64_t keys);

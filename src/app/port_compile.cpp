@@ -8,6 +8,7 @@
 #include "app/artefacts.h"
 #include "app/compile_tool.h"
 #include "app/port_keys.h"
+#include "app/port_proof.h"
 #include "app/port_refusal.h"
 #include "app/port_steps.h"
 #include "base/atomic_file.h"
@@ -183,10 +184,7 @@ Status bundle(PortContext& c, const Compiler& compiler, PortStep& s) {
 }  // namespace
 
 Result<PortStep> step_compile(PortContext& c) {
-  PortStep s;
-  s.number = 7;
-  s.id = "compile";
-  s.title = "compile";
+  PortStep s = make_step(7, "compile", "compile");
   s.verdict = Verdict::skip;
   const std::string key = compile_key(c);
   if (c.run.target.compiler.driver.empty()) {

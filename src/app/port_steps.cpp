@@ -10,6 +10,7 @@
 #include "app/legality.h"
 #include "app/port_diagnose.h"
 #include "app/port_keys.h"
+#include "app/port_proof.h"
 #include "app/prepare_part.h"
 #include "app/task_gate.h"
 #include "base/atomic_file.h"
@@ -39,25 +40,6 @@ Status diagnose_failures(PortContext& c, PortStep& s, Diagnosis diagnose) {
 namespace fs = std::filesystem;
 constexpr const char* kAnalysisMd = "operator_analysis.md";
 constexpr const char* kAnalysisJson = "operator_analysis.json";
-
-PortStep make_step(int number, const char* id, const char* title) {
-  PortStep s;
-  s.number = number;
-  s.id = id;
-  s.title = title;
-  return s;
-}
-
-// The step's verdict is its worst proof's; the reason is that proof's sentence.
-void conclude(PortStep& s) {
-  s.verdict = Verdict::pass;
-  for (const Proof& p : s.proofs) {
-    if (worst(s.verdict, p.result.verdict) == s.verdict) continue;
-    s.verdict = p.result.verdict;
-    s.reason = fmt::format("{}{}{}: {}", p.part, p.sample.empty() ? "" : " " + p.sample,
-                           p.what.empty() ? "" : " (" + p.what + ")", p.result.reason);
-  }
-}
 
 std::string shape_tag(const PartRun& p) {
   if (!p.spec->shape_tag.empty()) return safe_file_name(p.spec->shape_tag);

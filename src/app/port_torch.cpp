@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "app/port_proof.h"
 #include "base/atomic_file.h"
 #include "base/diag_codes.h"
 #include "base/text.h"
@@ -13,23 +14,6 @@
 
 namespace npuport::app {
 namespace {
-
-// The archive must compute what the graph computes.
-Status prove_archive(PortContext& c, PartRun& p, const std::string& path, PortStep& s) {
-  NPU_ASSIGN(const ImportedModel back, import_model(path, {}));
-  ExecOptions exec;
-  exec.threads = c.run.app.threads;
-  NPU_ASSIGN(Executor executor, Executor::create(back.graph, exec));
-  const HostRunner host = host_runner({}, c.run.path("models"));
-  for (const BoundSample& sample : p.samples) {
-    NPU_ASSIGN(const std::vector<Tensor> file_inputs, to_file_inputs(p.contract, sample.inputs, host));
-    NPU_ASSIGN(const std::vector<Tensor> expected, p.rewritten_executor->run(file_inputs));
-    NPU_ASSIGN(const std::vector<Tensor> got, executor.run(file_inputs));
-    s.proofs.push_back({p.spec->name, "TorchScript read back = rewritten", sample.name, "general",
-                        compare_all(got, expected, general_gate(*p.spec)), false});
-  }
-  return {};
-}
 
 Status write_script(PortContext& c, const PartRun& p, const std::string& archive, PortStep& s) {
   std::vector<TensorType> inputs;
@@ -57,7 +41,7 @@ Result<bool> write_archive(PortContext& c, PartRun& p, const std::string& archiv
     return false;
   }
   s.files.push_back(relative);
-  NPU_TRY(prove_archive(c, p, c.run.path(relative), s));
+  NPU_TRY(prove_read_back(c, p, c.run.path(relative), "TorchScript read back = rewritten", s));
   return true;
 }
 

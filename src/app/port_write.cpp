@@ -8,6 +8,7 @@
 #include "app/model_file.h"
 #include "app/port_files.h"
 #include "app/port_keys.h"
+#include "app/port_proof.h"
 #include "app/port_steps.h"
 #include "app/port_torch.h"
 #include "app/prepare_part.h"
@@ -23,28 +24,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// What comes back from the file must compute what the graph computes.
 Status prove_written(PortContext& c, PartRun& p, const std::string& path, PortStep& s) {
-  NPU_ASSIGN(const ImportedModel back, import_model(path, {}));
-  if (!back.opaque.empty()) {
-    Proof proof{p.spec->name, "file read back = rewritten", "", "general", {}, false};
-    proof.result.verdict = Verdict::unverified;
-    proof.result.reason = "npuport does not read back its " + back.opaque.front().foreign;
-    s.proofs.push_back(std::move(proof));
-    return check_with_runtime(c, p, path, s);
-  }
-  ExecOptions exec;
-  exec.threads = c.run.app.threads;
-  NPU_ASSIGN(Executor executor, Executor::create(back.graph, exec));
-  const HostRunner host = host_runner({}, c.run.path("models"));
-  for (const BoundSample& sample : p.samples) {
-    NPU_ASSIGN(const std::vector<Tensor> file_inputs, to_file_inputs(p.contract, sample.inputs, host));
-    NPU_ASSIGN(const std::vector<Tensor> expected, p.rewritten_executor->run(file_inputs));
-    NPU_ASSIGN(const std::vector<Tensor> got, executor.run(file_inputs));
-    const Gate gate = general_gate(*p.spec);
-    s.proofs.push_back(
-        {p.spec->name, "file read back = rewritten", sample.name, "general", compare_all(got, expected, gate), false});
-  }
+  NPU_TRY(prove_read_back(c, p, path, "file read back = rewritten", s));
   return check_with_runtime(c, p, path, s);
 }
 
@@ -91,10 +72,7 @@ std::string debug_name(const PortRun& run, const PartRun& p, bool input, size_t 
 }  // namespace
 
 Result<PortStep> step_write(PortContext& c) {
-  PortStep s;
-  s.number = 5;
-  s.id = "write";
-  s.title = "write";
+  PortStep s = make_step(5, "write", "write");
   const std::string key = write_key(c);
   if (reuse(c, key, s)) {
     for (PartRun& p : c.run.parts) {
@@ -110,22 +88,14 @@ Result<PortStep> step_write(PortContext& c) {
   NPU_TRY(make_folders(c.run.path("models")));  // after dropping, which removes folders it emptied
   for (PartRun& p : c.run.parts) NPU_TRY(write_part(c, p, s));
   NPU_TRY(write_torch_files(c, s));
-  s.verdict = Verdict::pass;
-  for (const Proof& p : s.proofs)
-    if (worst(s.verdict, p.result.verdict) != s.verdict) {
-      s.verdict = p.result.verdict;
-      s.reason = p.part + " " + p.sample + " (" + p.what + "): " + p.result.reason;
-    }
+  conclude(s);
   NPU_TRY(write_metadata(c, s));
   NPU_TRY(remember(c, key, s));
   return s;
 }
 
 Result<PortStep> step_debug(PortContext& c) {
-  PortStep s;
-  s.number = 8;
-  s.id = "debug";
-  s.title = "debug outputs";
+  PortStep s = make_step(8, "debug", "debug outputs");
   const std::string key = rewrite_key(c);
   if (reuse(c, key, s)) return s;
   NPU_TRY(make_folders(c.run.path("test/outputs/debug")));

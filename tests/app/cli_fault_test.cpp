@@ -110,7 +110,7 @@ TEST_F(CliFault, TaskThatComesOutOtherwise) {
 }
 
 TEST_F(CliFault, FileThatDoesNotComputeTheGraph) {
-  // Weights of several hundred: float16 keeps three digits of them, the gate wants 1e-3.
+  // Weights up to 37: float16 keeps three digits of them, the gate wants 1e-3.
   const std::vector<std::string> loud{made("loud.pt"), "--target", "mt8371", "--samples", made("loud.npz")};
   const Ran r = faulty(loud, with(loud, {"--float16"}));
   EXPECT_EQ(r.code, 1) << r.err;

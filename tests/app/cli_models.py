@@ -60,7 +60,7 @@ def torch_models(folder):
 
     with torch.no_grad():
         loud = nn.Linear(64, 64).eval()
-        loud.weight *= 3000.0
+        loud.weight *= 300.0
         h = torch.randn(2, 64)
         torch.jit.save(torch.jit.trace(loud, h), os.path.join(folder, "loud.pt"))
         save(folder, "loud.npz", **{"in.0": h.numpy(), "out.0": loud(h).numpy()})

@@ -332,8 +332,32 @@ std::vector<std::string> result_names(Graph& g, const Node& n) {
   return out;
 }
 
+// A float matrix that is constant, or will be once its own inputs are folded.
+Reason constant_weights(const Graph& g, const Match& m) {
+  const ValueId w = m.value("w");
+  if (!is_float(g.type(w).dtype) || g.shape(w).size() != 2) return "it is no float matrix";
+  const Node* made_by = g.producer(w);
+  const bool known = made_by == nullptr ? g.is_constant(w)
+                                        : std::all_of(made_by->inputs.begin(), made_by->inputs.end(),
+                                                      [&](ValueId v) { return v.valid() && g.is_constant(v); });
+  return known ? Reason() : Reason("it is not constant");
+}
+
+// Evaluating the transpose would make a second copy of weights that other nodes, such as the lookup of a tied token
+// table, use as they are.
+constexpr Rewrite kBeforeFolding[] = {
+    {.name = "product_of_transposed_weights",
+     .doc = "x * transpose(W) = linear(x, W) by definition.",
+     .match = "%y = matmul(%x, transpose(%w, perm=[1,0]))",
+     .replace = "%y = linear(%x, %w)",
+     .check = constant_weights,
+     .shared = true},
+};
+
 Result<size_t> run_fold(Graph& g, PassContext& c) {
-  size_t folded = 0;
+  static const RewriteSet rules(kBeforeFolding);
+  NPU_ASSIGN(size_t folded, rules.apply(g, c));
+  merge_common(g);  // what is computed twice from one constant is evaluated, and stored, once
   for (const NodeId id : g.topological()) {
     const Node& n = g.node(id);
     if (!worth_folding(g, n)) continue;

@@ -3,6 +3,7 @@
 #include <flatbuffers/flatbuffers.h>
 
 #include <algorithm>
+#include <cstring>
 
 namespace npuport {
 namespace {
@@ -16,6 +17,15 @@ constexpr uint64_t kAlignment = 16;
 constexpr int kDeprecatedLimit = 127;  // PLACEHOLDER_FOR_GREATER_OP_CODES: newer codes do not fit the old byte
 
 uint64_t aligned(uint64_t n) { return (n + kAlignment - 1) / kAlignment * kAlignment; }
+
+// Of two constants whose stored type and size are equal: whether the bytes are too. Permuted ones of different shapes
+// are taken to differ; finding out would cost as much as storing them.
+bool same_bytes(const TfliteTensor& a, const TfliteTensor& b) {
+  const Tensor &x = *a.constant.source, &y = *b.constant.source;
+  if (x.dtype != y.dtype || a.constant.perm != b.constant.perm) return false;
+  if (!a.constant.perm.empty() && x.shape != y.shape) return false;
+  return x.data == y.data || std::memcmp(x.data, y.data, static_cast<size_t>(x.bytes())) == 0;
+}
 
 class Serialiser {
  public:
@@ -34,13 +44,15 @@ class Serialiser {
   Tables signatures();
   AnyTable subgraph();
   uint32_t code_of(const TfliteOperator& o) const;
+  void number_buffers();
   void place(TfliteImage& image);
 
   const TfliteModel& m_;
   const TfliteFrame& frame_;
   fb::FlatBufferBuilder b_;
   std::vector<std::pair<const TfliteRow*, int>> codes_;  // by first use
-  std::vector<int32_t> constants_;                       // tensor of buffer 1 + i
+  std::vector<int32_t> constants_;                       // tensor of buffer 1 + i: the first that holds its bytes
+  std::vector<uint32_t> buffer_of_;                      // by tensor; 0 = none
 };
 
 uint32_t Serialiser::code_of(const TfliteOperator& o) const {
@@ -112,13 +124,13 @@ Tables Serialiser::operators() {
 
 Tables Serialiser::tensors() {
   std::vector<AnyTable> out;
-  uint32_t next = 1;
-  for (const TfliteTensor& t : m_.tensors) {
+  for (size_t i = 0; i < m_.tensors.size(); ++i) {
+    const TfliteTensor& t = m_.tensors[i];
     const auto shape = b_.CreateVector(std::vector<int32_t>(t.shape.begin(), t.shape.end()));
     const auto name = b_.CreateString(t.name);
     const auto start = b_.StartTable();
     b_.AddOffset(at(3), name);
-    if (t.constant.source != nullptr) b_.AddElement<uint32_t>(at(2), next++, 0);
+    if (buffer_of_[i] != 0) b_.AddElement<uint32_t>(at(2), buffer_of_[i], 0);
     b_.AddOffset(at(0), shape);
     b_.AddElement<uint8_t>(at(8), 1, 0);  // has_rank: an empty shape is a scalar, not an unknown one
     b_.AddElement<int8_t>(at(1), static_cast<int8_t>(tflite_type(t.dtype)), 0);
@@ -222,13 +234,32 @@ void Serialiser::place(TfliteImage& image) {
   }
 }
 
+// One buffer for all constants of equal bytes, whatever their shapes.
+void Serialiser::number_buffers() {
+  std::map<std::pair<uint64_t, DType>, std::vector<uint32_t>> by_size;
+  for (size_t i = 0; i < m_.tensors.size(); ++i) {
+    const TfliteTensor& t = m_.tensors[i];
+    buffer_of_.push_back(0);
+    if (t.constant.source == nullptr) continue;
+    std::vector<uint32_t>& candidates = by_size[{stored_bytes(t), t.dtype}];
+    const auto same = std::find_if(candidates.begin(), candidates.end(), [&](uint32_t buffer) {
+      return same_bytes(t, m_.tensors[static_cast<size_t>(constants_[buffer - 1])]);
+    });
+    if (same != candidates.end()) {
+      buffer_of_.back() = *same;
+      continue;
+    }
+    constants_.push_back(static_cast<int32_t>(i));
+    buffer_of_.back() = static_cast<uint32_t>(constants_.size());
+    candidates.push_back(buffer_of_.back());
+  }
+}
+
 TfliteImage Serialiser::run() {
   for (const TfliteOperator& o : m_.operators) {
     if (code_of(o) == codes_.size()) codes_.emplace_back(o.row, o.version);
   }
-  for (size_t i = 0; i < m_.tensors.size(); ++i) {
-    if (m_.tensors[i].constant.source != nullptr) constants_.push_back(static_cast<int32_t>(i));
-  }
+  number_buffers();
   const Tables codes = operator_codes(), graphs = tables({subgraph()}), data = buffers(), facts = metadata(),
                signature = signatures();
   const auto description = b_.CreateString(frame_.description);

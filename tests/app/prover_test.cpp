@@ -57,5 +57,31 @@ TEST(ProverTest, LargeGraphsAreLeftToTheStep) {
   EXPECT_FALSE(e->max_diff.has_value());
 }
 
+// One prover, one change after the other: what it keeps from the last one must not stand in for another graph.
+TEST(ProverTest, EachVersionIsMeasuredAsItIs) {
+  LedgerEntry entry;
+  RandomProver prover({});
+  const auto holds = [&](const Graph& a, const Graph& b) {
+    const Result<Evidence> e = prover.prove(a, b, entry);
+    return e && e->holds;
+  };
+  const Graph square = graph("%y = mul(%x, %x)\n output %y");
+  Graph other = graph("%y = square(%x)\n output %y");
+  EXPECT_TRUE(holds(square, other));
+  EXPECT_TRUE(holds(other, square));
+  EXPECT_FALSE(holds(square, graph("%y = add(%x, %x)\n output %y")));
+  EXPECT_TRUE(holds(square, other));
+  // Changed in place since: the same ids, another constant.
+  const char* scaled = "const %k: f32[1] = [2.0]\n%y = mul(%x, %k)\n output %y";
+  Graph twice = graph(scaled);
+  EXPECT_TRUE(holds(twice, graph("%y = add(%x, %x)\n output %y")));
+  Graph half = graph(scaled);
+  EXPECT_TRUE(holds(graph("%y = add(%x, %x)\n output %y"), half));
+  for (uint32_t v = 0; v < half.value_slots(); ++v)
+    if (half.is_constant(ValueId{v}))
+      half.value(ValueId{v}).constant = std::make_shared<const Tensor>(Tensor::of<float>({1}, {0.5F}));
+  EXPECT_FALSE(holds(half, graph("%y = add(%x, %x)\n output %y")));
+}
+
 }  // namespace
 }  // namespace npuport::app

@@ -153,7 +153,7 @@ TEST(Fold, AConvertedParameterKeepsItsName) {
   const Ran r = run_pass(fold_pass, graph_of(R"(
     input %x: f32[2]
     const %decoder.scale: f16[2] = [1.0, 2.0]
-    const %v17: f16[2] = [1.0, 2.0]
+    const %v17: f16[2] = [1.0, 3.0]
     %v40 = cast(%decoder.scale) to=f32
     %v41 = cast(%v17) to=f32
     %m = mul(%x, %v40)
@@ -171,6 +171,31 @@ TEST(Fold, DoesNotBlowUpFiles) {
     %y = add(%x, %e)
     output %y)"));
   EXPECT_EQ(r.graph.node_count(), 2U);
+}
+
+// A tied token table: looked up, and multiplied by its transpose. It stays one constant, a cast one included.
+TEST(Fold, TransposedWeightsAreNotCopied) {
+  const Graph before = graph_of(R"(
+    input %i: i64[3]
+    const %half: f16[40,8] = #a
+    %w = cast(%half) to=f32
+    %x = gather(%w, %i) axis=0
+    %v = cast(%half) to=f32
+    %t = transpose(%v) perm=[1,0]
+    %y = matmul(%x, %t)
+    output %y)");
+  const Ran r = run_pass(fold_pass, before);
+  EXPECT_EQ(op_counts(r.graph), (std::map<std::string, int>{{"gather", 1}, {"linear", 1}}));
+  const Node& lookup = r.graph.node(r.graph.topological()[0]);
+  const Node& product = r.graph.node(r.graph.topological()[1]);
+  EXPECT_EQ(lookup.inputs[0], product.inputs[1]);
+  EXPECT_EQ(difference(before, r.graph), 0.0);
+  // Not a plain transpose, or not constant: left alone.
+  for (const char* other : {"input %x: f32[2,3,8]\n const %w: f32[4,5,8] = #a\n %t = transpose(%w) perm=[0,2,1]\n"
+                            "%z = reshape(%x) shape=[1,6,8]\n %y = matmul(%z, %t)\n output %y",
+                            "input %x: f32[2,8]\n input %w: f32[5,8]\n %t = transpose(%w) perm=[1,0]\n"
+                            "%y = matmul(%x, %t)\n output %y"})
+    EXPECT_EQ(op_counts(run_pass(fold_pass, graph_of(other)).graph).count("linear"), 0U) << other;
 }
 
 }  // namespace

@@ -172,6 +172,33 @@ TEST(OnnxWriter, AllFormsAgreeWithOnnxRuntime) {
   expect_forms(run_onnx(folder.path(), {{paths[0], {image}}, {paths[1], {image}}, {paths[2], {image}}}), wanted, 1e-5);
 }
 
+// A tied token table is one initialiser; the product reads it through a Transpose. Two of equal bytes are one as well.
+TEST(OnnxWriter, TiedTableIsStoredOnce) {
+  const TempFolder folder;
+  Graph g;
+  Builder b(g);
+  const ValueId ids = g.add_input("ids", {DType::i64, {1, 3}, nullptr});
+  const ValueId table = g.add_constant("table", ramp({2500, 8}, 1e-4F));
+  const ValueId x = b.op("gather", {table, ids}, {{"axis", 0}});
+  const ValueId y = b.op("linear", {x, table});
+  const ValueId z = b.op("gather", {g.add_constant("copy", ramp({2500, 8}, 1e-4F)), ids}, {{"axis", 0}});
+  g.set_outputs({y, z});
+  ASSERT_FALSE(b.failed());
+  const std::string path = folder.path("a.onnx");
+  ASSERT_TRUE(write_onnx(g, path, unsynced()));
+  const onnx::ModelProto m = checked(path);
+  int tables = 0;
+  for (const onnx::TensorProto& t : m.graph().initializer()) tables += t.raw_data().size() == 80000;
+  EXPECT_EQ(tables, 1);
+  if (onnx_python().empty()) GTEST_SKIP() << "NPUPORT_TEST_LITERT_PYTHON has no onnx and onnxruntime";
+  const Tensor in = Tensor::of<int64_t>({1, 3}, {7, 0, 2499});
+  const std::vector<Tensor> wanted = run(g, {in});
+  const auto results = run_onnx(folder.path(), {{path, {in}}});
+  ASSERT_TRUE(results) << to_text(results.error());
+  ASSERT_EQ((*results)[0].error, "");
+  for (size_t k = 0; k < 2; ++k) expect_near((*results)[0].outputs[k], wanted[k], 1e-5);
+}
+
 // Outputs that are inputs, constants or the same value twice become values of their own.
 TEST(OnnxWriter, OddOutputs) {
   const TempFolder folder;

@@ -103,6 +103,40 @@ TEST(TfliteWriter, AllFormsAgreeWithLitert) {
 }
 
 // Outputs that are inputs, constants or the same value twice become tensors of their own.
+// Constants of equal bytes have one buffer: of one shape they are one tensor, of two shapes two.
+TEST(TfliteWriter, EqualBytesAreStoredOnce) {
+  const TempFolder folder;
+  Graph g;
+  Builder b(g);
+  const ValueId ids = g.add_input("ids", {DType::i32, {1, 3}, nullptr});
+  const auto table = [&](const char* name, Shape shape) { return g.add_constant(name, ramp(std::move(shape), 1e-3F)); };
+  const ValueId x = b.op("gather", {table("lookup", {50, 8}), ids}, {{"axis", 0}});
+  const ValueId y = b.op("linear", {x, table("head", {50, 8})});
+  const ValueId z = b.add(y, b.op("reduce_sum", {b.add(x, table("flat", {50, 1, 8}))}, {{"axes", Ints{0, 1, 2}}}));
+  Tensor other = ramp({50, 8}, 1e-3F);
+  other.mut<float>()[399] += 1;
+  const ValueId last = b.add(z, b.op("linear", {x, g.add_constant("near", std::move(other))}));
+  g.set_outputs({last});
+  ASSERT_FALSE(b.failed());
+  const std::string path = folder.path("a.tflite");
+  ASSERT_TRUE(write_tflite(g, path, unsynced()).ok());
+  const auto f = open_tflite(path);
+  ASSERT_TRUE(f.ok()) << to_text(f.error());
+  const auto tables =
+      std::count_if(f->buffers.begin(), f->buffers.end(), [](auto bytes) { return bytes.size() == 1600; });
+  EXPECT_EQ(tables, 2);  // the table, and the one with a different number at its end
+  const Tensor in = Tensor::of<int32_t>({1, 3}, {7, 0, 49});
+  const Tensor wanted = run(g, {in})[0];
+  const auto m = import_tflite(path, {});
+  ASSERT_TRUE(m.ok()) << to_text(m.error());
+  expect_near(run(m->graph, {in})[0], wanted, 1e-5);
+  if (litert_python().empty()) GTEST_SKIP() << "NPUPORT_TEST_LITERT_PYTHON is not set";
+  const auto results = run_litert({{path, {in}}});
+  ASSERT_TRUE(results.ok()) << to_text(results.error());
+  ASSERT_EQ((*results)[0].error, "");
+  expect_near((*results)[0].outputs[0], wanted, 1e-4);
+}
+
 TEST(TfliteWriter, OddOutputs) {
   const TempFolder folder;
   const OddOutputsGraph odd;

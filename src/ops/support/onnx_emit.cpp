@@ -150,6 +150,11 @@ int32_t OnnxEmit::stored(const std::shared_ptr<const Tensor>& source, Ints perm,
   if (is_identity(perm)) perm.clear();
   const ConstantKey key{source.get(), perm};
   if (const auto it = constants_.find(key); it != constants_.end()) return it->second;
+  for (const auto& [other, index] : constants_) {
+    if (other.second != perm || !identical(*other.first, *source)) continue;
+    constants_.emplace(key, index);
+    return index;
+  }
   const bool half = half_ && source->dtype == DType::f32 && source->count() >= kOnnxHalfMinimum;
   OnnxTensor t{half || !perm.empty() ? name + (half ? "/f16" : "/transposed") : name, half ? DType::f16 : source->dtype,
                permuted_shape(source->shape, perm), source, perm};

@@ -196,6 +196,11 @@ int32_t TfliteEmit::stored(const std::shared_ptr<const Tensor>& source, Ints per
   if (is_identity(perm)) perm.clear();
   const ConstantKey key{source.get(), perm, shape};
   if (const auto it = constants_.find(key); it != constants_.end()) return it->second;
+  for (const auto& [other, index] : constants_) {
+    if (std::get<1>(other) != perm || std::get<2>(other) != shape || !identical(*std::get<0>(other), *source)) continue;
+    constants_.emplace(key, index);
+    return index;
+  }
   if (is_empty(shape)) refuse(fmt::format("constant {} is empty; TFLite runtimes refuse empty tensors", name));
   const bool half = half_ && source->dtype == DType::f32 && source->count() >= kTfliteHalfMinimum;
   TfliteTensor t{std::move(name), half ? DType::f16 : source->dtype, shape, {source, std::move(perm)}};

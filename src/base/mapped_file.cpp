@@ -146,6 +146,17 @@ void MappedFile::will_read_all() const {
   if (fd_ >= 0 && data_) ::madvise(const_cast<std::byte*>(data_), size_, MADV_WILLNEED);
 }
 
+void release_pages(std::span<const std::byte> bytes) {
+  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<uintptr_t>(bytes.data()), end = begin + bytes.size();
+  for (const LiveMap& slot : live_maps) {
+    if (!slot.path.load() || begin < slot.begin || end > slot.end) continue;
+    const uintptr_t first = (begin + page - 1) / page * page, last = end / page * page;
+    if (first < last) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+    return;
+  }
+}
+
 void install_sigbus_handler() {
   struct sigaction action = {};
   action.sa_sigaction = on_sigbus;

@@ -41,6 +41,10 @@ class MappedFile {
   int64_t mtime_ns_ = 0;
 };
 
+// Gives the memory of these bytes back where they lie in a mapped file (whole pages only; anything else is left alone):
+// they are read from the file again when somebody looks at them. For weights of which a packed copy has been made.
+void release_pages(std::span<const std::byte> bytes);
+
 // For the command line's main: a read behind the end of a file that shrank under its map raises SIGBUS. The handler
 // writes one message with the file's name to stderr and ends the process with exit code 2. Faults outside our maps keep
 // the default action.

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/diag_codes.h"
+#include "base/mapped_file.h"
 #include "exec/memory_plan.h"
 #include "ir/builder.h"
 
@@ -185,6 +186,12 @@ class Planner {
     return b.kind == Buffer::constant ? b.data + p.offset : nullptr;
   }
 
+  // A kernel has its own copy of this constant: the file's pages need not stay in memory beside it.
+  void release_weights(ValueId v) const {
+    const Buffer& b = plan_->buffers[static_cast<size_t>(forms_[v.v].front().second.buffer)];
+    if (b.kind == Buffer::constant) release_pages({b.data, static_cast<size_t>(b.bytes)});
+  }
+
   Place allocate(ValueId v, const LayoutPtr& layout) {
     const TensorType& type = graph().type(v);
     const int64_t padded = layout ? layout->padded_bytes() : -1;
@@ -317,6 +324,9 @@ class Planner {
     kernel->in_layouts.resize(in.size());
     kernel->out_layouts.resize(out.size());
     kernel->in_unused.resize(in.size(), false);
+    for (size_t i = 0; i < in.size(); ++i) {
+      if (in[i].valid() && kernel->in_unused[i]) release_weights(in[i]);
+    }
     Step step;
     step.node = nodes.back();
     step.op = graph().node(nodes[0]).op->name;

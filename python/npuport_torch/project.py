@@ -60,7 +60,7 @@ def _model(options, ck, say):
         return keydiff.load_into(model, ck.state, chosen.id).eval(), chosen
     if ck.kind == "state-dict":
         known = ", ".join(t.id for t in template.list_templates(options.templates_dir)[0])
-        raise HelperError("usage", ck.message(options.lang), f"add --template NAME or FILE.py; known: {known}", kind=ck.kind)
+        raise HelperError("usage", ck.message(options.lang), f"add --template NAME, FILE.py or FILE.toml; known: {known}", kind=ck.kind)
     say("classes in the file: " + ", ".join(ck.classes[:12]) + (" ..." if len(ck.classes) > 12 else ""))
     return checkpoint.load_full_module(options.checkpoint, options.trust_pickle), None
 

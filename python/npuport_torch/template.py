@@ -15,6 +15,8 @@ Optional, for networks with several parts, other inputs than one picture, or sam
     def load_sample(path, model, inputs):         # a file of --data -> {input name: array}, for one part
     def make_samples(model, parts, data_files, count, generator):  # -> {part name: [[tensor per input], ...]}
     def finish(model, parts, data_files, out, say):   # extra files of the project; -> {"task": ..., "links": ...}
+
+A network of torchvision, or a list of torch.nn layers, needs no Python: see declarative.py for the .toml form.
 """
 
 import os
@@ -23,7 +25,7 @@ import sys
 import traceback
 import types
 
-from . import source_name
+from . import declarative, source_name
 from .errors import HelperError
 
 BUILTIN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "builtin")
@@ -68,6 +70,8 @@ def load_template(path):
     name = "npuport_template_" + re.sub(r"\W", "_", os.path.splitext(os.path.basename(path))[0])
     if not os.path.isfile(path):
         raise HelperError("file-not-found", f"{path}: no such template file", "`npuport_torch templates` lists the known ones")
+    if path.endswith(".toml"):
+        return Template(path, declarative.load(path))
     try:
         module = types.ModuleType(name)
         module.__file__ = path
@@ -95,7 +99,7 @@ def list_templates(extra=()):
     good, bad, taken = [], [], set()
     for d in directories(extra):
         for file in sorted(os.listdir(d)):
-            if not file.endswith(".py") or file.startswith(("_", ".")):
+            if not file.endswith((".py", ".toml")) or file.startswith(("_", ".")):
                 continue
             path = os.path.join(d, file)
             try:
@@ -111,7 +115,7 @@ def list_templates(extra=()):
 
 def find_template(wanted, extra=()):
     """A path, a file's stem, or a TEMPLATE_NAME."""
-    if wanted.endswith(".py") or os.sep in wanted:
+    if wanted.endswith((".py", ".toml")) or os.sep in wanted:
         return load_template(wanted)
     good, bad = list_templates(extra)
     for t in good:

@@ -10,7 +10,8 @@ namespace npuport::app {
 namespace {
 
 constexpr const char* kHelp =
-    "npuport trace CKPT --template NAME|FILE.py -o DIR [...]: checkpoint to TorchScript, samples, baseline and "
+    "npuport trace CKPT --template NAME|FILE.py|FILE.toml -o DIR [...]: checkpoint to TorchScript, samples, baseline "
+    "and "
     "port.toml.\n"
     "Runs the Python helper; give --tool python=PATH (a Python with PyTorch) or NPUPORT_PYTHON before asking it for "
     "all\n"

@@ -54,3 +54,30 @@ def build(num_classes, pretrained=False):
 def tiny(num_classes=5):
     return nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
                          nn.Linear(4, num_classes)).eval()
+
+
+# The same network without Python.
+TINY_TOML = """
+version = 1
+name = "Tiny without Python"
+[[input]]
+name = "image"
+shape = [1, 3, 6, 10]
+[[layer]]
+type = "Conv2d"
+args = [3, 4, 3]
+padding = 1
+[[layer]]
+type = "BatchNorm2d"
+args = [4]
+[[layer]]
+type = "ReLU"
+[[layer]]
+type = "AdaptiveAvgPool2d"
+args = [1]
+[[layer]]
+type = "Flatten"
+[[layer]]
+type = "Linear"
+args = [4, "$num_classes"]
+"""

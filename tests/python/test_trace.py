@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from npuport_torch import samples, template, trace
 from npuport_torch.errors import HelperError
-from support import ROOT, TINY_TEMPLATE, TempCase, helper, tiny
+from support import ROOT, TINY_TEMPLATE, TINY_TOML, TempCase, helper, tiny
 from torch import nn
 
 
@@ -177,17 +177,20 @@ class Templates(TempCase):
         self.write("t/unfinished.py", "def build(:\n")
         self.write("t/nameless.py", "def build(num_classes, pretrained=False): pass\n")
         self.write("t/quits.py", "import sys; sys.exit(3)\n")
+        self.write("t/plain.toml", TINY_TOML)
+        self.write("t/torn.toml", "version = 1\nname = \n")
         code, out, _ = helper("templates", "--templates-dir", self.path("t"))
         self.assertEqual(code, 0)
         names = {t["id"]: t["name"] for t in out["templates"]}
-        self.assertEqual(names["tiny"], "Tiny")
+        self.assertEqual((names["tiny"], names["plain"]), ("Tiny", "Tiny without Python"))
         self.assertLessEqual({"whisper", "edsr"}, set(names))
         problems = {os.path.basename(b["file"]): b["problem"] for b in out["problems"]}
         if HAS_TORCHVISION:
             self.assertEqual(names["sobel_resnet50_4ch"], "SobelResNet50(4ch)")
+            self.assertEqual(names["resnet18_1ch"], "ResNet18(1ch)")
         else:
             self.assertIn("torchvision", problems.pop("sobel_resnet50_4ch.py"))
-        self.assertEqual(set(problems), {"broken.py", "unfinished.py", "nameless.py", "quits.py"})
+        self.assertEqual(set(problems), {"broken.py", "unfinished.py", "nameless.py", "quits.py", "torn.toml"})
         self.assertIn("line 2", problems["broken.py"])
         self.assertIn("TEMPLATE_NAME", problems["nameless.py"])
 
@@ -197,6 +200,41 @@ class Templates(TempCase):
         net = t.module.build(6, pretrained=False).eval()
         self.assertEqual(list(net.backbone.conv1.weight.shape), [64, 4, 7, 7])
         self.assertEqual(list(net(torch.randn(1, 3, 64, 96)).shape), [1, 6])
+
+    def test_a_toml_file_is_the_network_it_lists(self):
+        built = template.find_template(self.write("plain.toml", TINY_TOML)).module.build(5)
+        state = tiny().state_dict()
+        self.assertEqual({k: v.shape for k, v in built.state_dict().items()}, {k: v.shape for k, v in state.items()})
+        nested = self.write("nested.toml", """version = 1
+name = "n"
+layer = [{name = "a.x", type = "Linear", args = [2, 3], bias = false}, {name = "a.y", type = "ReLU"}, {name = "b", type = "Softmax", dim = 1}]
+""")
+        net = template.find_template(nested).module.build(5)
+        self.assertEqual(list(net.state_dict()), ["a.x.weight"])
+        self.assertEqual([type(m).__name__ for m in net.modules()], ["Sequential", "Sequential", "Linear", "ReLU", "Softmax"])
+
+    @unittest.skipUnless(HAS_TORCHVISION, "torchvision is not installed")
+    def test_a_toml_file_changes_a_torchvision_network(self):
+        net = template.find_template("resnet18_1ch").module.build(6).eval()
+        self.assertEqual((list(net.conv1.weight.shape), list(net(torch.randn(1, 1, 64, 64)).shape)), ([64, 1, 7, 7], [1, 6]))
+
+    def test_what_is_wrong_with_a_toml_file(self):
+        head = "version = 1\nname = 'x'\n"
+        for text, wanted in (("name = 'x'", "version is None"), ("version = 1", "has no name"), (head, "neither base nor"),
+                             (head + "colour = 1\n[[layer]]\ntype = 'ReLU'", "unknown key colour"),
+                             (head + "base = 'os.system'", "no name in torchvision.models"),
+                             (head + "[[layer]]\nname = 'a'", "[[layer]] 0 has no type"),
+                             (head + "[[input]]\nname = 'a'\n[[layer]]\ntype = 'ReLU'", "[[input]] 0 has no shape"),
+                             (head + "[[layer]]\ntype = 'ReLU'\nname = 'a'\n[[layer]]\ntype = 'ReLU'\nname = 'a.b'", "is taken by 'a'")):
+            with self.assertRaises(HelperError) as e:
+                template.load_template(self.write("bad.toml", text))
+            self.assertIn(wanted, e.exception.message)
+        for text, wanted in (("type = 'functional'", "no layer of torch.nn"), ("type = 'Conv2d'\nargs = [1]", "layer Conv2d:"),
+                             ("type = 'ReLU'\ncolour = 1", "layer ReLU:")):
+            t = template.load_template(self.write("bad.toml", head + "[[layer]]\n" + text))
+            with self.assertRaises(HelperError) as e:
+                template.build_model(t, {}, {}, 5)
+            self.assertIn(wanted, e.exception.message)
 
     def test_unknown_template(self):
         with self.assertRaises(HelperError) as e:
@@ -248,6 +286,15 @@ class CommandLine(TempCase):
         first = self.trace("--num-classes", 5)[1]["files"]
         second = helper("trace", self.path("c.pt"), "--template", self.template, "--num-classes", 5, "-o", self.path("elsewhere"))[1]
         self.assertEqual(first, second["files"])
+
+    def test_a_template_without_python(self):
+        net = tiny()
+        torch.save(net.state_dict(), self.path("c.pt"))
+        toml = self.write("plain.toml", TINY_TOML)
+        code, _, log = helper("trace", self.path("c.pt"), "--template", toml, "--num-classes", 5, "-o", self.path("out"))
+        self.assertEqual(code, 0, log)
+        x = torch.randn(1, 3, 6, 10)
+        self.assertLess(float((torch.jit.load(self.path("out/model.pt"))(x) - net(x)).abs().max()), 1e-6)
 
     def test_no_template(self):
         code, out, _ = helper("trace", self.path("c.pt"), "-o", self.path("out"))

@@ -462,6 +462,64 @@ TEST(Lower, SineInsideTheNetIsAPolynomialWhereAllowed) {
   EXPECT_EQ(lowered(encoding, Refusing({"sin"}), options).left, 1U);
 }
 
+// A logarithm between two layers; near an end the host computes it. Whatever is made of logarithms follows.
+TEST(Lower, LogInsideTheNetIsComputedByRootsWhereAllowed) {
+  const auto net = [](const std::string& middle) {
+    return graph_of(
+        "input %x: f32[1,300]\n const %w: f32[300,300] = #a\n const %u: f32[300,300] = #b\n %l = linear(%x, "
+        "%w)\n " +
+        middle + "\n %y = linear(%s, %u)\n output %y, %s");
+  };
+  PassOptions options;
+  for (const char* middle : {"%a = exp(%l)\n %s = log(%a)", "%a = abs(%l)\n %s = log1p(%a)", "%s = log_softmax(%l)"}) {
+    SCOPED_TRACE(middle);
+    const Refusing legality({"log", "log1p", "log2", "log_softmax"});
+    const Graph before = net(middle);
+    options.allow_approximate = false;
+    EXPECT_EQ(lowered(before, legality, options).left, 1U);
+    options.allow_approximate = true;
+    const Lowered l = lowered(before, legality, options);
+    EXPECT_EQ(l.left, 0U) << print(l.ran.graph);
+    EXPECT_TRUE(fired(l.ran.ledger).contains("log_by_roots"));
+    EXPECT_LT(difference(before, l.ran.graph), 2e-5);
+  }
+  const Refusing legality({"log"});
+  const Graph encoding = graph_of("input %x: f32[1,8]\n %a = exp(%x)\n %s = log(%a)\n %y = relu(%s)\n output %y");
+  EXPECT_EQ(lowered(encoding, legality, options).left, 1U);
+  const Graph scores = graph_of(
+      "input %x: f32[1,3000]\n const %w: f32[3000,3000] = #a\n %l = linear(%x, %w)\n %a = exp(%l)\n %y = log(%a)\n "
+      "output %y");
+  EXPECT_EQ(lowered(scores, legality, options).left, 1U);
+}
+
+// From the smallest normal number to 8e37, negative ones included.
+TEST(Lower, LogByRootsIsRightOverTheWholeRange) {
+  PassOptions options;
+  options.allow_approximate = true;
+  const RewriteSet rules(lower_rewrites());
+  const Rewrite* row = rules.find("log_by_roots");
+  ASSERT_NE(row, nullptr);
+  Graph g = graph_of("input %x: f32[600]\n %y = log(%x)\n output %y");
+  // The row's formula alone: its check keeps it away from a graph this small.
+  Rewrite bare = *row;
+  bare.check = nullptr;
+  const RewriteSet one(std::span(&bare, 1));
+  Ledger ledger;
+  PassContext c{options, ledger, nullptr, nullptr, nullptr, {}, {}, nullptr};
+  ASSERT_TRUE(one.apply(g, c, 1).ok());
+  Tensor x = Tensor::zeros(DType::f32, {600});
+  for (int64_t i = 0; i < 600; ++i)
+    x.mut<float>()[i] = static_cast<float>(1.2e-38 * std::pow(10.0, 0.126 * static_cast<double>(i)));
+  x.mut<float>()[599] = -1;
+  const auto got = execute(g, std::vector<Tensor>{x});
+  ASSERT_TRUE(got.ok());
+  for (int64_t i = 0; i < 599; ++i) {
+    const double wanted = std::log(get_double(x, i));
+    EXPECT_NEAR(get_double((*got)[0], i), wanted, 4e-7 + 2.4e-7 * std::fabs(wanted)) << get_double(x, i);
+  }
+  EXPECT_TRUE(std::isnan(get_double((*got)[0], 599)));
+}
+
 TEST(Lower, LabelEqualityIsExactOnTheWholeDomain) {
   const char* body =
       "input %x: f32[11]\n const %o: f32[] = [1.0]\n const %v: f32[] = [3.0]\n %d = sub(%x, %v)\n %a = abs(%d)\n %s = "

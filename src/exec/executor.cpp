@@ -116,13 +116,13 @@ Status Executor::Impl::run_step(Step& step) {
       std::memcpy(step.out_views[0].data, step.in_views[0].data, static_cast<size_t>(step.copy_bytes));
     return {};
   }
-  if (step.kernel) return step.kernel->run({step.in_views, step.out_views, scratch.get(), threads});
   const Node& n = plan->graph.node(step.node);
   // Reference kernels may count on zero-filled outputs, as `evaluate` gives them.
   for (const MutView& v : step.out_views) {
-    if (v.count() > 0) std::memset(v.data, 0, static_cast<size_t>(byte_size(v.dtype, v.count())));
+    if (!step.kernel && v.count() > 0) std::memset(v.data, 0, static_cast<size_t>(byte_size(v.dtype, v.count())));
   }
-  Status done = n.op->eval({*n.op, step.in_views, step.out_views, n.attr()});
+  Status done = step.kernel ? step.kernel->run({step.in_views, step.out_views, scratch.get(), threads})
+                            : n.op->eval({*n.op, step.in_views, step.out_views, n.attr()});
   if (done) return done;
   Diag d = std::move(done).error();
   d.at_node(n.op->name);

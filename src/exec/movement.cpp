@@ -1,5 +1,7 @@
-// Operators that only move elements, as strided copies: concat, pad with a constant, depth_to_space, space_to_depth.
+// Operators that only move elements: concat, pad with a constant, depth_to_space and space_to_depth as strided copies,
+// gather and embedding by rows.
 #include <algorithm>
+#include <cstring>
 
 #include "exec/parallel.h"
 #include "exec/simd_overrides.h"
@@ -169,7 +171,61 @@ std::unique_ptr<Kernel> prepare_blocks(const PrepareCall& call) {
   return kernel;
 }
 
+// ---- gather, embedding
+// -----------------------------------------------------------------------------------------------
+
+bool accepts_gather(const Graph& g, NodeId id) {
+  const Node& n = g.node(id);
+  return whole_bytes(g, id) && g.shape(n.inputs[0]).size() > 0 && element_count(g.shape(n.inputs[0])) > 0;
+}
+
+class GatherKernel : public Kernel {
+ public:
+  GatherKernel(const PrepareCall& call, size_t axis) : node_(call.head()) {
+    name = "rows";
+    const Shape& data = call.graph.shape(call.inputs[0]);
+    size_ = data[axis];
+    outer_ = element_count(std::span(data).first(axis));
+    block_ = element_count(std::span(data).subspan(axis + 1)) * width_of(call.graph, call.inputs[0]);
+  }
+
+  Status run(const RunCall& call) override {
+    const View& indices = call.in[1];
+    std::vector<int64_t> at(static_cast<size_t>(indices.count()));
+    for (size_t i = 0; i < at.size(); ++i) {
+      const int64_t k = indices.dtype == DType::i32 ? indices.as<int32_t>()[i] : indices.as<int64_t>()[i];
+      // The row words the error.
+      if (k < -size_ || k >= size_) return node_.op->eval({*node_.op, call.in, call.out, node_.attr()});
+      at[i] = k < 0 ? k + size_ : k;
+    }
+    const auto* x = static_cast<const std::byte*>(call.in[0].data);
+    auto* y = static_cast<std::byte*>(call.out[0].data);
+    const auto count = static_cast<int64_t>(at.size());
+    parallel_for(outer_ * count * block_ < 262144 ? 1 : call.threads, outer_ * count, 1,
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t i = begin; i < end; ++i) {
+                     const int64_t row = i / count * size_ + at[static_cast<size_t>(i % count)];
+                     std::memcpy(y + i * block_, x + row * block_, static_cast<size_t>(block_));
+                   }
+                 });
+    return {};
+  }
+
+ private:
+  const Node& node_;  // of the plan's graph
+  int64_t size_ = 0, outer_ = 0, block_ = 0;
+};
+
+std::unique_ptr<Kernel> prepare_gather(const PrepareCall& call) {
+  const Node& n = call.head();
+  const auto rank = static_cast<int64_t>(call.graph.shape(call.inputs[0]).size());
+  const int64_t axis = n.op->name == "gather" ? n.attr().i("axis") : 0;
+  return std::make_unique<GatherKernel>(call, static_cast<size_t>(axis < 0 ? axis + rank : axis));
+}
+
 constexpr Override kRows[] = {
+    {"gather", "rows", accepts_gather, nullptr, prepare_gather},
+    {"embedding", "rows", accepts_gather, nullptr, prepare_gather},
     {"concat", "strided copy", whole_bytes, nullptr, prepare_concat},
     {"pad", "strided copy", accepts_pad, nullptr, prepare_pad},
     {"depth_to_space", "strided copy", whole_bytes, nullptr, prepare_blocks},

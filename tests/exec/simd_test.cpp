@@ -367,6 +367,39 @@ TEST(SimdOverrides, Movement) {
   EXPECT_FALSE(expect_like_reference(net, 1e-6).used("reference"));
 }
 
+TEST(SimdOverrides, GatherOfRows) {
+  for (const int64_t axis : {0, 1, -1}) {
+    Net net;
+    const ValueId x = net.input({5, 40, 70});
+    const ValueId turned = net.b.transpose(net.b.op("exp", {x}), {2, 0, 1});
+    const ValueId wide = net.b.constant(Tensor::of<int64_t>({2, 3}, {0, -1, 4, 2, -5, 1}));
+    const ValueId narrow = net.b.constant(Tensor::of<int32_t>({4}, {3, -2, 0, 1}));
+    net.finish({net.b.op("gather", {x, wide}, {{"axis", axis}}), net.b.op("gather", {turned, narrow}, {{"axis", axis}}),
+                net.b.op("embedding", {net.input({300, 512}), net.b.constant(Tensor::zeros(DType::i64, {1, 200}))})});
+    const Ran r = expect_like_reference(net, 1e-6);
+    EXPECT_TRUE(r.used("rows")) << r.kernels();
+    EXPECT_FALSE(r.used("reference")) << r.kernels();
+  }
+}
+
+TEST(SimdOverrides, GatherNamesABadIndexAsItsRowDoes) {
+  std::vector<std::string> texts;
+  for (const bool overrides : {true, false}) {
+    Graph g;
+    Builder b(g);
+    const ValueId x = g.add_input("x", f32({4, 3})), i = g.add_input("i", {DType::i64, {2}, nullptr});
+    g.set_outputs({b.op("gather", {x, i}, {{"axis", 0}})});
+    Result<Executor> e = Executor::create(g, {.threads = 1, .overrides = overrides});
+    ASSERT_TRUE(e.ok());
+    const std::vector<Tensor> in = {random_tensor({4, 3}, 1), Tensor::of<int64_t>({2}, {1, 4})};
+    const auto out = e->run(in);
+    ASSERT_FALSE(out.ok());
+    texts.push_back(to_text(out.error()));
+  }
+  EXPECT_EQ(texts[0], texts[1]);
+  EXPECT_NE(texts[0].find("index 4 is out of range for size 4"), std::string::npos) << texts[0];
+}
+
 TEST(SimdOverrides, AttentionRunsAsOneStep) {
   for (const int64_t keys : {20, 200, 333}) {
     for (const int mask : {0, 1, 2}) {

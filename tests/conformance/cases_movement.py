@@ -8,6 +8,7 @@ DTYPES = (torch.float32, torch.int64, torch.bool, torch.float16, torch.uint8, to
 
 def fill(c):
     views(c)
+    distinct(c)
     permutations(c)
     cutting(c)
     joining(c)
@@ -18,6 +19,19 @@ def fill(c):
     index_writing(c)
     scattering(c)
     creation(c)
+
+
+def distinct(c):
+    for dtype in DTYPES:
+        for flags in ((), (True, True), (True, True, True)):
+            c.add("_unique2", c.integers((3, 4), 0, 4).to(dtype), *flags)
+        c.add("unique_dim", c.integers((4, 2), 0, 2).to(dtype), 0, True, True, True)
+        c.add("unique_consecutive", c.integers((12,), 0, 2).to(dtype), True, True)
+    for dim in (0, 1, -1):
+        c.add("unique_dim", c.integers((3, 2, 4), 0, 2), dim, True, True, True)
+        c.add("unique_consecutive", c.integers((3, 2, 4), 0, 1), True, True, dim)
+    for shape in ((), (0,), (1,), (2, 0)):
+        c.add("_unique2", c.integers(shape, 0, 3), True, True, True)
 
 
 def views(c):

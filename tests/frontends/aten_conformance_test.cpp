@@ -53,6 +53,9 @@ const std::set<std::string, std::less<>> kNeedConstants = {
     "aten::rnn_relu.data",
     "aten::embedding_bag",
     "aten::_pack_padded_sequence",
+    "aten::_unique2",
+    "aten::unique_dim",
+    "aten::unique_consecutive",
     "aten::_pad_packed_sequence",
 };
 

@@ -9,6 +9,8 @@
 
 namespace npuport::script {
 
+struct Keyword;
+
 struct Expr {
   enum class Kind : uint8_t {
     none,       // None
@@ -40,7 +42,12 @@ struct Expr {
   double real = 0;
   std::string text;
   std::vector<Expr> kids;
-  std::vector<std::pair<std::string, Expr>> keywords;
+  std::vector<Keyword> keywords;
+};
+
+struct Keyword {
+  std::string name;
+  Expr value;
 };
 
 struct Stmt;

@@ -29,6 +29,15 @@ std::string_view type_head(const Expr& type) {
   return type.text;
 }
 
+// Elements that a builtin went through at most once or twice.
+int64_t length_of(const IValue& v) {
+  if (const std::string* s = v.as_string()) return static_cast<int64_t>(s->size());
+  if (const DictObject* d = v.as_dict()) return static_cast<int64_t>(d->items.size());
+  const std::vector<IValue>* items = v.sequence();
+  return items ? static_cast<int64_t>(items->size()) : 0;
+}
+constexpr int64_t kItemsPerStep = 16;
+
 }  // namespace
 
 Status Interpreter::eval_arguments(const Expr& call, size_t first, std::vector<IValue>& args, Keywords& keywords) {
@@ -347,7 +356,11 @@ Result<IValue> Interpreter::call_operator(const std::string& name, std::vector<I
   IValue result;
   Result<bool> handled = run_builtin(*this, name, args, keywords, result);
   if (!handled) return located(std::move(handled).error());
-  if (*handled) return result;
+  if (*handled) {
+    // Strings and lists may double with every statement: what works on them counts as that many statements.
+    NPU_TRY(step((length_of(result) + (args.empty() ? 0 : length_of(args[0]))) / kItemsPerStep));
+    return result;
+  }
   set_origin(name);
   Result<IValue> out = binder_.call(name, std::move(args), std::move(keywords));
   if (!out) return located(std::move(out).error().at_node(name));

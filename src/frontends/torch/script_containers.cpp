@@ -129,6 +129,8 @@ Result<bool> contains(BuiltinCall& c) {
 
 // ---- lists
 
+constexpr size_t kLongestList = size_t{1} << 22;
+
 ListObject* list_of(BuiltinCall& c) { return c.args.empty() ? nullptr : c.args[0].as_list(); }
 
 Result<bool> append(BuiltinCall& c) {
@@ -143,6 +145,23 @@ Result<bool> extend(BuiltinCall& c) {
   const std::vector<IValue> more = *c.args[1].sequence();
   l->items.insert(l->items.end(), more.begin(), more.end());
   return c.out = IValue(), true;
+}
+// list += list and list *= int change the list itself, for everybody who holds it.
+Result<bool> add_in_place(BuiltinCall& c) {
+  NPU_ASSIGN(const bool done, extend(c));
+  if (done) c.out = c.args[0];
+  return done;
+}
+Result<bool> repeat_in_place(BuiltinCall& c) {
+  ListObject* l = list_of(c);
+  if (!l || c.args.size() != 2 || !c.args[1].as_int()) return false;
+  const std::vector<IValue> once = l->items;
+  const auto times = static_cast<size_t>(std::max<int64_t>(0, *c.args[1].as_int()));
+  if (!once.empty() && times > kLongestList / once.size())
+    return Diag(diag::too_large, "a list is repeated " + std::to_string(times) + " times");
+  l->items.clear();
+  for (size_t k = 0; k < times && !once.empty(); ++k) l->items.insert(l->items.end(), once.begin(), once.end());
+  return c.out = c.args[0], true;
 }
 Result<bool> insert(BuiltinCall& c) {
   ListObject* l = list_of(c);
@@ -386,7 +405,8 @@ Result<bool> any_all(BuiltinCall& c) {
 Result<bool> range_list(BuiltinCall& c) {
   if (c.args.size() != 1) return false;
   NPU_ASSIGN(const int64_t n, c.in.integer(c.args[0], "a loop count"));
-  if (n > (1 << 22)) return Diag(diag::too_large, "a list of " + std::to_string(n) + " elements");
+  if (n > static_cast<int64_t>(kLongestList))
+    return Diag(diag::too_large, "a list of " + std::to_string(n) + " elements");
   std::vector<IValue> out;
   for (int64_t i = 0; i < n; ++i) out.push_back(IValue(i));
   return c.out = IValue::list(std::move(out)), true;
@@ -400,6 +420,8 @@ constexpr std::pair<std::string_view, BuiltinHandler> kContainers[] = {
     {"aten::__contains__", contains},
     {"aten::append", append},
     {"aten::extend", extend},
+    {"aten::add_", add_in_place},
+    {"aten::mul_", repeat_in_place},
     {"aten::insert", insert},
     {"aten::pop", pop},
     {"aten::remove", remove},

@@ -56,11 +56,13 @@ void Interpreter::set_origin(const std::string& name) {
   binder_.builder().set_origins({Origin{scope(), source_line(), name}});
 }
 
-Status Interpreter::step() {
-  if (++steps_ > limits_.steps)
+Status Interpreter::step(int64_t cost) {
+  const int64_t before = steps_;
+  steps_ += cost;
+  if (steps_ > limits_.steps)
     return Diag(diag::too_large, "the model runs more than " + std::to_string(limits_.steps) + " statements",
                 "a loop runs too long: fixed loops are unrolled, shorten them or export the loop body alone");
-  if ((steps_ & 1023) != 0) return {};
+  if (steps_ / 1024 == before / 1024) return {};
   if (progress_) progress_(steps_);
   if (binder_.builder().graph().node_slots() > limits_.nodes)
     return Diag(diag::too_large, "the unrolled graph exceeds " + std::to_string(limits_.nodes) + " nodes");

@@ -24,8 +24,13 @@ struct Frame {
 };
 
 struct InterpreterLimits {
-  int64_t steps = 20'000'000;  // statements and calls
+#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+  int64_t steps = 20'000;
+  size_t nodes = 20'000;
+#else
+  int64_t steps = 20'000'000;  // statements and calls; operators on lists and strings count by their length
   size_t nodes = 2'000'000;    // graph nodes
+#endif
   int call_depth = 250;
   int expression_depth = 1500;
 };
@@ -91,7 +96,7 @@ class Interpreter {
   const IValue* find_variable(const script::Expr& e) const;
   Status bind_arguments(Frame& frame, const std::shared_ptr<ScriptObject>& self, std::vector<IValue> args,
                         Keywords keywords);
-  Status step();
+  Status step(int64_t cost = 1);
   Diag located(Diag d) const;
   void set_origin(const std::string& name);
   std::string frame_line(const Frame& f, bool& internal) const;

@@ -24,13 +24,8 @@ struct Frame {
 };
 
 struct InterpreterLimits {
-#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
-  int64_t steps = 20'000;
-  size_t nodes = 20'000;
-#else
-  int64_t steps = 20'000'000;  // statements and calls; operators on lists and strings count by their length
+  int64_t steps = 10'000'000;  // statements and calls; operators on lists and strings count by their length
   size_t nodes = 2'000'000;    // graph nodes
-#endif
   int call_depth = 250;
   int expression_depth = 1500;
 };

@@ -110,7 +110,10 @@ CommandResult run_model(const App& app, const RunArgs& args) {
       entry["profile"] = profile_json(r.executor()->profile());
       o.text += profile_text(r.executor()->profile());
     }
-    results.insert(results.end(), dumped.begin(), dumped.end());
+    // What the graph calls out.K is there already, in the model's own layout.
+    for (auto& [name, value] : dumped)
+      if (std::none_of(results.begin(), results.end(), [&](const auto& r0) { return r0.first == name; }))
+        results.emplace_back(name, std::move(value));
     dumped.clear();
     if (!args.output.empty()) {
       std::string file = args.output;

@@ -65,7 +65,7 @@ TEST(ScriptParser, CallsKeepKeywordsAndTrailingCommas) {
   EXPECT_EQ(e.kids[0].kind, Expr::Kind::global);
   EXPECT_EQ(e.kids[0].text, "torch.zeros");
   ASSERT_EQ(e.keywords.size(), 2u);
-  EXPECT_EQ(e.keywords[0].first, "dtype");
+  EXPECT_EQ(e.keywords[0].name, "dtype");
   const Expr method = expression("(self.l).forward(a, )");
   EXPECT_EQ(method.kids[0].kind, Expr::Kind::attribute);
   EXPECT_EQ(method.kids[0].text, "forward");

@@ -1,5 +1,6 @@
 // Runs a fuzz target without libFuzzer: every file of the named directories as it is, cut short at many places, and
 // with bytes changed by a fixed generator. Succeeds when nothing crashes; a missing or empty corpus is a failure.
+// NPUPORT_FUZZ_ROUNDS=N makes N times as many changed copies.
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
@@ -32,7 +33,7 @@ void mutate(Bytes& bytes, std::mt19937& random) {
   const size_t changes = 1 + random() % 4;
   for (size_t k = 0; k < changes && !bytes.empty(); ++k) {
     const size_t at = random() % bytes.size();
-    switch (random() % 4) {
+    switch (random() % 6) {
       case 0:
         bytes[at] = static_cast<uint8_t>(random());
         break;
@@ -43,22 +44,46 @@ void mutate(Bytes& bytes, std::mt19937& random) {
         std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(at), std::min<size_t>(8, bytes.size() - at),
                     uint8_t{0xff});
         break;
+      case 3: {  // a piece from elsewhere: counts, offsets and names that exist, in the wrong place
+        const size_t from = random() % bytes.size();
+        const size_t length = std::min<size_t>(1 + random() % 32, bytes.size() - from);
+        const Bytes piece(bytes.begin() + static_cast<std::ptrdiff_t>(from),
+                          bytes.begin() + static_cast<std::ptrdiff_t>(from + length));
+        bytes.insert(bytes.begin() + static_cast<std::ptrdiff_t>(at), piece.begin(), piece.end());
+        break;
+      }
+      case 4: {  // the same over what is there
+        const size_t from = random() % bytes.size();
+        const size_t length = std::min<size_t>(1 + random() % 16, bytes.size() - std::max(from, at));
+        const Bytes piece(bytes.begin() + static_cast<std::ptrdiff_t>(from),
+                          bytes.begin() + static_cast<std::ptrdiff_t>(from + length));
+        std::copy(piece.begin(), piece.end(), bytes.begin() + static_cast<std::ptrdiff_t>(at));
+        break;
+      }
       default:
         bytes.erase(bytes.begin() + static_cast<std::ptrdiff_t>(at));
     }
   }
 }
 
-void run_seed(const Bytes& seed) {
+size_t rounds() {
+  const char* text = std::getenv("NPUPORT_FUZZ_ROUNDS");
+  const long n = text == nullptr ? 1 : std::strtol(text, nullptr, 10);
+  return n < 1 ? 1 : static_cast<size_t>(n);
+}
+
+size_t run_seed(const Bytes& seed) {
   run(seed);
   for (size_t k = 0; k < kCuts; ++k)
     run(Bytes(seed.begin(), seed.begin() + static_cast<std::ptrdiff_t>(seed.size() * k / kCuts)));
   std::mt19937 random(static_cast<uint32_t>(seed.size()));
-  for (size_t k = 0; k < kMutations; ++k) {
+  const size_t mutations = kMutations * rounds();
+  for (size_t k = 0; k < mutations; ++k) {
     Bytes changed = seed;
     mutate(changed, random);
     run(changed);
   }
+  return 1 + kCuts + mutations;
 }
 
 }  // namespace
@@ -76,12 +101,13 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "no seeds found\n");
     return EXIT_FAILURE;
   }
+  size_t runs = 0;
   for (const auto& path : files) {
     std::ifstream in(path, std::ios::binary);
     Bytes seed((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
     if (seed.size() > kMaxSeed) seed.resize(kMaxSeed);
-    run_seed(seed);
+    runs += run_seed(seed);
   }
-  std::printf("%zu seeds\n", files.size());
+  std::printf("%zu seeds, %zu runs\n", files.size(), runs);
   return EXIT_SUCCESS;
 }

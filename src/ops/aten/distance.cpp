@@ -61,7 +61,11 @@ void cdist(AtenCall& c) {
 
 void cosine_similarity(AtenCall& c) {
   Builder& b = c.b;
-  const ValueId x = c.tensor("x1"), y = c.tensor("x2");
+  ValueId x = c.tensor("x1"), y = c.tensor("x2");
+  // `dim` and the norms are those of the common shape.
+  const Result<Shape> wide = broadcast_shapes(b.shape(x), b.shape(y));
+  if (!wide) return c.fail(wide.error());
+  if (b.shape(x) != b.shape(y)) x = b.expand(x, *wide), y = b.expand(y, *wide);
   const int64_t dim = c.i("dim");
   const auto unit = [&](ValueId v) {
     const ValueId norm = vector_norm(b, v, 2, {dim}, true);

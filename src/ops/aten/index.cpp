@@ -261,9 +261,12 @@ std::optional<std::vector<Ints>> known_positions(AtenCall& c, ValueId x) {
 }
 void nonzero(AtenCall& c) {
   const ValueId x = c.tensor("self");
-  if (c.b.shape(x).empty()) return refuse(c, diag::unsupported, "nonzero of a 0-dimensional tensor");
   const std::optional<std::vector<Ints>> at = known_positions(c, x);
   if (!at) return;
+  if (at->empty()) {  // no dimensions: one row without coordinates, or none
+    const int64_t rows = get_int(*c.b.constant_of(as_bool(c.b, x)), 0) != 0;
+    return c.ret(c.b.constant(Tensor::zeros(DType::i64, {rows, 0})));
+  }
   Ints rows;
   for (size_t i = 0; i < at->front().size(); ++i) {
     for (const Ints& column : *at) rows.push_back(column[i]);

@@ -1,4 +1,6 @@
 # Toolchain file for 64-bit ARM Linux with Debian's cross compiler (package g++-aarch64-linux-gnu).
+# NPUPORT_SYSROOT: a folder of tools/arm64-sysroot, with the libraries that executor and pipelines need; without it only
+# NPUPORT_RUNTIME_ONLY builds.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
@@ -7,8 +9,23 @@ set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
 set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
+set(CMAKE_TRY_COMPILE_PLATFORM_VARIABLES NPUPORT_SYSROOT)
 # Programs of this build run here by qemu where it is installed (package qemu-user).
 find_program(NPUPORT_QEMU qemu-aarch64)
 if(NPUPORT_QEMU)
   set(CMAKE_CROSSCOMPILING_EMULATOR ${NPUPORT_QEMU} -L /usr/aarch64-linux-gnu)
+endif()
+if(NPUPORT_SYSROOT)
+  # Beside the compiler's own libraries, not in their place: the folder holds no C library.
+  list(APPEND CMAKE_FIND_ROOT_PATH ${NPUPORT_SYSROOT})
+  set(CMAKE_LIBRARY_ARCHITECTURE aarch64-linux-gnu)
+  set(npuport_libraries ${NPUPORT_SYSROOT}/usr/lib/aarch64-linux-gnu)
+  set(CMAKE_CXX_FLAGS_INIT "-isystem ${NPUPORT_SYSROOT}/usr/include/aarch64-linux-gnu")
+  set(CMAKE_EXE_LINKER_FLAGS_INIT "-Wl,-rpath-link,${npuport_libraries}")
+  set(CMAKE_SHARED_LINKER_FLAGS_INIT "-Wl,-rpath-link,${npuport_libraries}")
+  set(ENV{PKG_CONFIG_SYSROOT_DIR} ${NPUPORT_SYSROOT})
+  set(ENV{PKG_CONFIG_LIBDIR} ${npuport_libraries}/pkgconfig:${NPUPORT_SYSROOT}/usr/share/pkgconfig)
+  if(NPUPORT_QEMU)
+    list(APPEND CMAKE_CROSSCOMPILING_EMULATOR -E LD_LIBRARY_PATH=${npuport_libraries})
+  endif()
 endif()

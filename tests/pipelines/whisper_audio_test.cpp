@@ -146,6 +146,29 @@ TEST_F(Sound, BadFilesAreNamed) {
   expect_fault("missing.wav/x.wav", diag::file_not_found, "no such file");
 }
 
+// Half a text without a word about it would be wrong.
+TEST_F(Sound, CutFilesAreNotPlayedAsIfWhole) {
+  ASSERT_TRUE(write("a.wav", kWav16, 16000, 1, tone(16000, 1, 1)));
+  ASSERT_TRUE(write("a.flac", SF_FORMAT_FLAC | SF_FORMAT_PCM_16, 8000, 1, tone(8000, 2, 1)));
+  for (const std::string name : {"a.wav", "a.flac"}) {
+    std::ifstream in(folder.path(name), std::ios::binary);
+    const std::string all((std::istreambuf_iterator<char>(in)), {});
+    std::ofstream(folder.path("cut_" + name), std::ios::binary) << all.substr(0, all.size() / 2);
+    expect_fault("cut_" + name, diag::truncated, "its header promises");
+    EXPECT_TRUE(read(name));
+    if (name == "a.flac") continue;
+    // A recorder that was stopped never filled the size in: that promises nothing.
+    for (const std::string& size : {std::string(4, '\xFF'), std::string("\x24\0\0\x80", 4)}) {
+      std::string open_ended = all.substr(0, 16044);
+      open_ended.replace(40, 4, size);
+      std::ofstream(folder.path("open.wav"), std::ios::binary) << open_ended;
+      const auto r = read("open.wav");
+      ASSERT_TRUE(r) << r.error().message;
+      EXPECT_EQ(r->size(), 8000u);
+    }
+  }
+}
+
 TEST_F(Sound, CutFilesGiveWhatTheyHoldOrAnError) {
   ASSERT_TRUE(write("a.wav", kWav16, 16000, 1, tone(16000, 1, 1)));
   ASSERT_TRUE(write("a.flac", SF_FORMAT_FLAC | SF_FORMAT_PCM_16, 16000, 1, tone(16000, 1, 1)));

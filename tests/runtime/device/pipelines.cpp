@@ -1,0 +1,48 @@
+// Runs on the device (or under qemu): device_pipelines WHISPER_PORT SOUND EDSR_PORT PICTURE RESULT.png. Sound to text
+// and picture to picture with the host backend; prints the language and the text.
+#include <cstdio>
+
+#include "pipelines/picture/upscale.h"
+#include "pipelines/whisper/audio.h"
+#include "pipelines/whisper/mel.h"
+#include "pipelines/whisper/network.h"
+#include "pipelines/whisper/transcribe.h"
+#include "runtime/npuport_runtime_host.h"
+
+namespace {
+
+using namespace npuport;
+
+Result<std::string> text_of(const std::string& port, const std::string& sound) {
+  NPU_ASSIGN(const whisper::Model model, whisper::open_port(port, "host", {}));
+  NPU_ASSIGN(const whisper::Vocabulary vocabulary, whisper::Vocabulary::read(model.vocabulary, model.rules.special));
+  NPU_ASSIGN(const auto network, whisper::PartNetwork::open(model, whisper::Loop::automatic));
+  NPU_ASSIGN(whisper::MelWindows mel, whisper::MelWindows::open([&] { return whisper::open_sound(sound); },
+                                                                static_cast<size_t>(model.rules.n_mels), 1));
+  NPU_ASSIGN(const whisper::Transcript transcript, whisper::transcribe(*network, mel, model.rules, vocabulary));
+  return transcript.language + ": " + transcript.text;
+}
+
+Status enlarge(const std::string& port, const std::string& picture, const std::string& result) {
+  NPU_ASSIGN(Upscaler upscaler, Upscaler::open(port, {}));
+  NPU_ASSIGN(const Picture small, read_picture(picture));
+  NPU_ASSIGN(const Upscaled large, upscaler.run(small));
+  return write_picture(large.picture, result);
+}
+
+int failed(const Diag& d) {
+  std::printf("FAILED: %s\n", d.message.c_str());
+  return 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 6) return 2;
+  npuport_runtime_host_register();
+  const Result<std::string> text = text_of(argv[1], argv[2]);
+  if (!text) return failed(text.error());
+  const Status enlarged = enlarge(argv[3], argv[4], argv[5]);
+  if (!enlarged) return failed(enlarged.error());
+  std::printf("%s\n", text->c_str());
+}

@@ -17,7 +17,13 @@ constexpr uint64_t kMetadataLimit = uint64_t{16} << 20;
 
 Result<std::string> find_metadata(const std::string& path) {
   std::error_code ec;
-  if (!fs::is_directory(path, ec)) return path;
+  if (!fs::is_directory(path, ec)) {
+    if (fs::is_regular_file(path, ec) && !path.ends_with(".json"))
+      return Diag(diag::bad_input_data, "this file is no port",
+                  "give the output folder of `npuport port`, or its *_metadata.json")
+          .in_file(path);
+    return path;
+  }
   const fs::path models = fs::path(path) / "models";
   const fs::path folder = fs::is_directory(models, ec) ? models : fs::path(path);
   std::vector<std::string> found;

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
@@ -19,7 +20,7 @@ namespace npuport::whisper {
 namespace {
 
 constexpr int kLowestRate = 1000, kHighestRate = 1536000;
-constexpr size_t kBlock = 1 << 16;  // samples read at once, all channels together
+constexpr size_t kBlock = 1 << 14;  // samples read at once, all channels together
 
 Status check_file(const std::string& path) {
   struct stat info = {};
@@ -94,6 +95,26 @@ Diag open_failure(const std::string& path) {
   }
 }
 
+void average(const float* frames, size_t count, size_t channels, float* mono) {
+  if (channels == 1) {
+    std::copy_n(frames, count, mono);
+    return;
+  }
+  const float scale = 1.0f / static_cast<float>(channels);
+  for (size_t i = 0; i < count; ++i) {
+    float sum = 0;
+    for (size_t c = 0; c < channels; ++c) sum += frames[i * channels + c];
+    mono[i] = sum * scale;
+  }
+}
+
+// Exponent bits all set: NaN or infinite. No early end, so that the compiler takes many at once.
+bool all_finite(const float* v, size_t count) {
+  uint32_t bad = 0;
+  for (size_t i = 0; i < count; ++i) bad |= (std::bit_cast<uint32_t>(v[i]) & 0x7F800000U) == 0x7F800000U;
+  return bad == 0;
+}
+
 class SoundFile : public SampleSource {
  public:
   static Result<std::unique_ptr<SampleSource>> open(const std::string& path) {
@@ -136,13 +157,23 @@ class SoundFile : public SampleSource {
  private:
   explicit SoundFile(const std::string& path) : path_(path) {}
 
+  // 16-bit samples, the usual ones, are turned to float here: libsndfile does it one by one, with the same result.
+  sf_count_t read_frames(sf_count_t count) {
+    if ((info_.format & SF_FORMAT_SUBMASK) != SF_FORMAT_PCM_16)
+      return sf_readf_float(file_.get(), frames_.data(), count);
+    shorts_.resize(frames_.size());
+    const sf_count_t got = sf_readf_short(file_.get(), shorts_.data(), count);
+    const size_t samples = got > 0 ? static_cast<size_t>(got) * static_cast<size_t>(info_.channels) : 0;
+    for (size_t i = 0; i < samples; ++i) frames_[i] = static_cast<float>(shorts_[i]) * (1.0f / 32768.0f);
+    return got;
+  }
+
   // The next block of the file, channels averaged, into mono_; ended_ at the end.
   Status refill() {
     const auto channels = static_cast<size_t>(info_.channels);
     mono_.clear();
     position_ = 0;
-    const sf_count_t got =
-        sf_readf_float(file_.get(), frames_.data(), static_cast<sf_count_t>(frames_.size() / channels));
+    const sf_count_t got = read_frames(static_cast<sf_count_t>(frames_.size() / channels));
     if (got <= 0) {
       ended_ = true;
       if (sf_error(file_.get()) != SF_ERR_NO_ERROR)
@@ -154,16 +185,15 @@ class SoundFile : public SampleSource {
         return cut_short(path_, seconds(0), static_cast<double>(info_.frames) / info_.samplerate);
       return {};
     }
-    const float scale = 1.0f / static_cast<float>(channels);
-    for (size_t i = 0; i < static_cast<size_t>(got); ++i) {
-      float sum = 0;
-      for (size_t c = 0; c < channels; ++c) sum += frames_[i * channels + c];
-      if (!std::isfinite(sum))
+    const auto count = static_cast<size_t>(got);
+    mono_.resize(count);
+    average(frames_.data(), count, channels, mono_.data());
+    const bool good = all_finite(mono_.data(), count);
+    for (size_t i = 0; i < count && !good; ++i)
+      if (!std::isfinite(mono_[i]))
         return Diag(diag::bad_input_data, fmt::format("the sample at {:.4f} s is NaN or infinite", seconds(i)),
                     "repair the recording: every sample must be a number")
             .in_file(path_);
-      mono_.push_back(sum * scale);
-    }
     read_ += static_cast<uint64_t>(got);
     return {};
   }
@@ -210,6 +240,7 @@ class SoundFile : public SampleSource {
   SF_INFO info_ = {};
   std::unique_ptr<soxr, CloseResampler> resampler_;
   std::vector<float> frames_;  // interleaved, as read
+  std::vector<short> shorts_;  // the same before it is float
   std::vector<float> mono_;    // ready to hand out from position_ on
   size_t position_ = 0;
   uint64_t read_ = 0;  // frames of the file so far

@@ -10,11 +10,9 @@ namespace npuport::whisper {
 namespace {
 
 constexpr size_t kCentre = kWindow / 2;   // a frame's window begins this many samples before the frame
-constexpr size_t kChunk = 1024;           // frames computed at once
+constexpr size_t kChunk = 512;            // frames computed at once
 constexpr size_t kKeptFrames = 30000;     // sounds up to 5 minutes are read once
 constexpr size_t kFramesPerThread = 256;  // fewer are not worth a thread
-constexpr float kFloor = 1e-10f;          // power below this counts as this
-constexpr float kSilence = -10.0f;        // log10(kFloor)
 constexpr float kRange = 8.0f;            // decades kept below the loudest
 
 double hz_to_mel(double f) { return f < 1000.0 ? f * 3.0 / 200.0 : 15.0 + std::log(f / 1000.0) * 27.0 / std::log(6.4); }
@@ -39,14 +37,15 @@ std::vector<float> mel_filters(size_t n_mels) {
   return out;
 }
 
-// log10 mel power of consecutive frames of one sound, before the loudest value is known.
+// log10 mel power of consecutive frames of one sound, before the loudest value is known. Frames come in groups of
+// kLanes: [group][band][kLanes].
 class MelWindows::Stream {
  public:
   Stream(std::unique_ptr<SampleSource> source, size_t n_mels, int threads)
       : source_(std::move(source)), n_mels_(n_mels), threads_(threads) {
     const std::vector<float> dense = mel_filters(n_mels);
     for (size_t m = 0; m < n_mels; ++m) {
-      Filter f;
+      MelFilter f;
       for (size_t k = 0; k < kBins; ++k) {
         const float w = dense[m * kBins + k];
         if (w == 0) continue;
@@ -61,19 +60,22 @@ class MelWindows::Stream {
   uint64_t samples() const { return samples_; }
   bool ended() const { return ended_; }
 
-  // Appends the next `count` frames to `rows`; behind the end of the sound they hold its zeros.
-  Status append(size_t count, std::vector<float>& rows) {
-    // Whole groups of kLanes windows are computed, so that many more samples must be there.
-    const size_t computed = (count + kLanes - 1) / kLanes * kLanes;
-    NPU_TRY(fill((computed - 1) * kHop + kWindow));
-    const size_t start = rows.size();
-    rows.resize(start + count * n_mels_);
-    const size_t workers = std::clamp<size_t>(count / kFramesPerThread, 1, static_cast<size_t>(std::max(1, threads_)));
-    const size_t share = (computed / kLanes + workers - 1) / workers * kLanes;
+  float loudest() const { return *std::max_element(loudest_.begin(), loudest_.end()); }
+
+  // Appends the next kChunk frames to `groups`; behind the end of the sound they hold its zeros.
+  Status append(std::vector<float>& groups) {
+    NPU_TRY(fill((kChunk - 1) * kHop + kWindow));
+    const size_t start = groups.size();
+    groups.resize(start + kChunk * n_mels_);
+    const size_t workers = std::clamp<size_t>(kChunk / kFramesPerThread, 1, static_cast<size_t>(std::max(1, threads_)));
+    const size_t share = (kChunk / kLanes + workers - 1) / workers * kLanes;
+    loudest_.resize(std::max(loudest_.size(), workers * kLanes), kSilence);
     std::vector<std::thread> pool;
     for (size_t w = 0; w < workers; ++w) {
-      const size_t from = std::min(count, w * share), to = std::min(count, (w + 1) * share);
-      const auto work = [this, from, to, out = rows.data() + start] { compute(from, to, out); };
+      const size_t from = std::min(kChunk, w * share), to = std::min(kChunk, (w + 1) * share);
+      const auto work = [this, from, to, w, out = groups.data() + start] {
+        compute(from, to, out, loudest_.data() + w * kLanes);
+      };
       if (w + 1 < workers) {
         pool.emplace_back(work);
       } else {
@@ -81,16 +83,11 @@ class MelWindows::Stream {
       }
     }
     for (std::thread& t : pool) t.join();
-    buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(count * kHop));
+    buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(kChunk * kHop));
     return {};
   }
 
  private:
-  struct Filter {
-    size_t first = 0;  // bin of weights[0]
-    std::vector<float> weights;
-  };
-
   // buffer_ starts at the next frame's window. The sound is reflected before its beginning and followed by zeros.
   Status fill(size_t wanted) {
     if (!started_) {
@@ -120,22 +117,12 @@ class MelWindows::Stream {
     return got;
   }
 
-  // Frames [from, to) relative to the buffer; `from` is a multiple of kLanes.
-  void compute(size_t from, size_t to, float* out) const {
+  // Frames [from, to) relative to the buffer, both multiples of kLanes.
+  void compute(size_t from, size_t to, float* out, float* loudest) const {
     alignas(64) float power[kBins * kLanes];
-    constexpr float decades = 0.30102999566398120f;  // log10(2)
     for (size_t f = from; f < to; f += kLanes) {
-      spectrum_.eight(buffer_.data() + f * kHop, power);
-      const size_t lanes = std::min(kLanes, to - f);
-      for (size_t m = 0; m < n_mels_; ++m) {
-        float sum[kLanes] = {};
-        const Filter& filter = filters_[m];
-        const float* bins = power + filter.first * kLanes;
-        for (size_t k = 0; k < filter.weights.size(); ++k)
-          for (size_t j = 0; j < kLanes; ++j) sum[j] += filter.weights[k] * bins[k * kLanes + j];
-        for (size_t j = 0; j < lanes; ++j)
-          out[(f + j) * n_mels_ + m] = sum[j] > kFloor ? std::log2(sum[j]) * decades : kSilence;
-      }
+      spectrum_.compute(buffer_.data() + f * kHop, power);
+      log_mel(power, filters_, out + f * n_mels_, loudest);
     }
   }
 
@@ -143,8 +130,9 @@ class MelWindows::Stream {
   size_t n_mels_;
   int threads_;
   PowerSpectrum spectrum_;
-  std::vector<Filter> filters_;
+  std::vector<MelFilter> filters_;
   std::vector<float> buffer_;
+  std::vector<float> loudest_ = std::vector<float>(kLanes, kSilence);  // per worker and lane
   uint64_t samples_ = 0;
   bool started_ = false, ended_ = false;
 };
@@ -158,23 +146,20 @@ Result<MelWindows> MelWindows::open(SourceFactory factory, size_t n_mels, int th
   w.threads_ = threads;
   NPU_ASSIGN(std::unique_ptr<SampleSource> source, w.factory_());
   Stream stream(std::move(source), n_mels, threads);
-  float loudest = kSilence;
+  w.rows_.reserve((kFrames + kChunk) * n_mels);  // most sounds end within one window
   bool kept = true;
   size_t computed = 0;
   // Frames whose window still touches the sound count too: two behind its last sample.
   while (!stream.ended() || computed < stream.samples() / kHop + 3) {
-    const size_t before = kept ? w.rows_.size() : 0;
     if (!kept) w.rows_.clear();
-    NPU_TRY(stream.append(kChunk, w.rows_));
+    NPU_TRY(stream.append(w.rows_));
     computed += kChunk;
-    loudest =
-        std::max(loudest, *std::max_element(w.rows_.begin() + static_cast<std::ptrdiff_t>(before), w.rows_.end()));
     if (computed > kKeptFrames) kept = false;
   }
   if (!kept) w.rows_ = {};
   w.samples_ = stream.samples();
   w.content_ = static_cast<size_t>(w.samples_ / kHop);
-  w.loudest_ = loudest;
+  w.loudest_ = stream.loudest();
   if (!kept) {
     NPU_ASSIGN(std::unique_ptr<SampleSource> again, w.factory_());
     w.stream_ = std::make_shared<Stream>(std::move(again), n_mels, threads);
@@ -185,7 +170,7 @@ Result<MelWindows> MelWindows::open(SourceFactory factory, size_t n_mels, int th
 Status MelWindows::fetch_until(size_t frame) {
   if (!stream_) return {};
   while (first_ + rows_.size() / n_mels_ < frame) {
-    NPU_TRY(stream_->append(kChunk, rows_));
+    NPU_TRY(stream_->append(rows_));
     if (stream_->ended() && stream_->samples() != samples_)
       return Diag(diag::file_changed, "the sound changed while it was read");
   }
@@ -196,8 +181,9 @@ Status MelWindows::forget_before(size_t frame) {
   if (!stream_) return {};
   if (frame < first_) return Diag(diag::internal, "windows of a long sound go forward only");
   NPU_TRY(fetch_until(frame));
-  rows_.erase(rows_.begin(), rows_.begin() + static_cast<std::ptrdiff_t>((frame - first_) * n_mels_));
-  first_ = frame;
+  const size_t gone = (frame - first_) / kLanes * kLanes;
+  rows_.erase(rows_.begin(), rows_.begin() + static_cast<std::ptrdiff_t>(gone * n_mels_));
+  first_ += gone;
   return {};
 }
 
@@ -215,7 +201,12 @@ Status MelWindows::window(size_t start, size_t frames, Padding padding, std::spa
   const size_t known = end - start;
   for (size_t m = 0; m < n_mels_; ++m) {
     float* row = out.data() + m * kFrames;
-    for (size_t f = 0; f < known; ++f) row[f] = scaled(rows_[(start - first_ + f) * n_mels_ + m]);
+    for (size_t f = 0; f < known;) {
+      const size_t at = start - first_ + f, lane = at % kLanes, n = std::min(kLanes - lane, known - f);
+      const float* from = rows_.data() + ((at - lane) * n_mels_ + m * kLanes + lane);
+      for (size_t j = 0; j < n; ++j) row[f + j] = scaled(from[j]);
+      f += n;
+    }
     std::fill(row + known, row + kFrames, filler);
   }
   return {};

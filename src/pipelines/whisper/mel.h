@@ -52,7 +52,7 @@ class MelWindows {
   uint64_t samples_ = 0;
   float loudest_ = 0;
   int threads_ = 1;
-  std::vector<float> rows_;  // log10 values [frame - first_][n_mels]
+  std::vector<float> rows_;  // log10 values of frames from first_ on, in groups [n_mels][kLanes]
   size_t first_ = 0;
   std::shared_ptr<Stream> stream_;  // set while a long sound is read again
 };

@@ -1,11 +1,13 @@
 #include "pipelines/whisper/spectrum.h"
 
 #include <cmath>
+#include <cstdint>
 #include <numbers>
 
-// One body, compiled also for AVX2 where the compiler can choose at run time.
+// One body, compiled also for AVX2 and AVX-512 where the compiler can choose at run time. No contraction to a·b + c, so
+// all of them give the same bits.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
-#define NPU_CLONES __attribute__((target_clones("avx2", "default")))
+#define NPU_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define NPU_CLONES
 #endif
@@ -17,9 +19,10 @@ namespace {
 constexpr size_t kComplex = kWindow / 2;
 constexpr std::array<size_t, 4> kRadices = {4, 2, 5, 5};
 
-// Eight windows side by side. The compiler splits it where registers are shorter. Unaligned, so that plain float arrays
-// can be read as such.
+// Sixteen windows side by side. The compiler splits it where registers are shorter. Unaligned, so that plain float
+// arrays can be read as such.
 typedef float Lanes __attribute__((vector_size(kLanes * sizeof(float)), aligned(4), may_alias));
+typedef int32_t IntLanes __attribute__((vector_size(kLanes * sizeof(int32_t)), aligned(4), may_alias));
 
 struct Complex {
   Lanes re, im;
@@ -87,14 +90,17 @@ struct Tables {
   const float *hann, *wr, *wi, *split_re, *split_im;
 };
 
-NPU_CLONES void eight_windows(const float* samples, float* power, const Tables& t) {
+NPU_CLONES void windows(const float* samples, float* power, const Tables& t) {
+  // Sample 160·q + r of the sound in row r, column q: what sixteen windows hold at one place lies side by side.
+  constexpr size_t columns = kLanes + kWindow / kHop;
+  float turned[kHop][columns];
+  for (size_t q = 0; q < columns; ++q)
+    for (size_t r = 0, n = q + 1 < columns ? kHop : kWindow % kHop; r < n; ++r) turned[r][q] = samples[kHop * q + r];
   Complex a[kComplex], b[kComplex];
   for (size_t n = 0; n < kComplex; ++n) {
-    const float h0 = t.hann[2 * n], h1 = t.hann[2 * n + 1];
-    for (size_t j = 0; j < kLanes; ++j) {
-      a[n].re[j] = samples[kHop * j + 2 * n] * h0;
-      a[n].im[j] = samples[kHop * j + 2 * n + 1] * h1;
-    }
+    const float* even = &turned[2 * n % kHop][2 * n / kHop];  // its right neighbour in time is one row below
+    a[n].re = *reinterpret_cast<const Lanes*>(even) * t.hann[2 * n];
+    a[n].im = *reinterpret_cast<const Lanes*>(even + columns) * t.hann[2 * n + 1];
   }
   const float *wr = t.wr, *wi = t.wi;
   stage<4>(a, b, 200, 1, wr, wi);
@@ -113,7 +119,43 @@ NPU_CLONES void eight_windows(const float* samples, float* power, const Tables& 
   }
 }
 
+// log10 of positive normal numbers.
+NPU_INLINE void log10_of(const Lanes& x, Lanes& out) {
+  constexpr float log10_2 = 0.30102999566398120f, log10_e_twice = 0.86858896380650365f;
+  const IntLanes bits = reinterpret_cast<const IntLanes&>(x);
+  const IntLanes mantissa = (bits & 0x007FFFFF) | 0x3F800000;
+  const Lanes m = reinterpret_cast<const Lanes&>(mantissa);  // 1 … 2
+  const IntLanes upper = m > 1.41421356f;                    // -1 where true
+  const Lanes centred = upper ? m * 0.5f : m;                // 0.71 … 1.41
+  const Lanes exponent = __builtin_convertvector((bits >> 23) - 127 - upper, Lanes);
+  const Lanes s = (centred - 1.0f) / (centred + 1.0f), q = s * s;
+  const Lanes series = 1.0f + q * (1.0f / 3 + q * (1.0f / 5 + q * (1.0f / 7 + q * (1.0f / 9))));
+  out = exponent * log10_2 + log10_e_twice * s * series;
+}
+
+NPU_CLONES void bands(const float* power, const MelFilter* filters, size_t count, float* out, float* loudest) {
+  const Lanes* bins = reinterpret_cast<const Lanes*>(power);
+  Lanes most = *reinterpret_cast<const Lanes*>(loudest);
+  for (size_t m = 0; m < count; ++m) {
+    Lanes sum = {};
+    const float* w = filters[m].weights.data();
+    const Lanes* at = bins + filters[m].first;
+    for (size_t k = 0, n = filters[m].weights.size(); k < n; ++k) sum += w[k] * at[k];
+    const Lanes audible = sum > kFloor ? sum : Lanes{} + kFloor;
+    Lanes level;
+    log10_of(audible, level);
+    level = sum > kFloor ? level : Lanes{} + kSilence;
+    most = level > most ? level : most;
+    reinterpret_cast<Lanes*>(out)[m] = level;
+  }
+  *reinterpret_cast<Lanes*>(loudest) = most;
+}
+
 }  // namespace
+
+void log_mel(const float* power, const std::vector<MelFilter>& filters, float* out, float* loudest) {
+  bands(power, filters.data(), filters.size(), out, loudest);
+}
 
 PowerSpectrum::PowerSpectrum() {
   constexpr double pi = std::numbers::pi;
@@ -138,9 +180,9 @@ PowerSpectrum::PowerSpectrum() {
   }
 }
 
-void PowerSpectrum::eight(const float* samples, float* power) const {
+void PowerSpectrum::compute(const float* samples, float* power) const {
   const Tables tables{hann_.data(), twiddle_re_.data(), twiddle_im_.data(), split_re_.data(), split_im_.data()};
-  eight_windows(samples, power, tables);
+  windows(samples, power, tables);
 }
 
 }  // namespace npuport::whisper

@@ -197,9 +197,29 @@ Table<T> make_table(const Axis& a, Mode mode, bool antialias) {
   return mode == Mode::linear ? linear_table<T>(a) : cubic_table<T>(a);
 }
 
+// The innermost dim: one sum per result, without the loops over rows.
+template <class T>
+void resample_row(const T* in, const Table<T>& t, int64_t out_size, T* out) {
+  const int64_t* index = t.index.data();
+  const T* weight = t.weight.data();
+  if (t.taps == 1) {
+    for (int64_t o = 0; o < out_size; ++o) out[o] = in[index[o]];
+    return;
+  }
+  for (int64_t o = 0; o < out_size; ++o, index += t.taps, weight += t.taps) {
+    T sum = in[index[0]] * weight[0];
+    for (int64_t k = 1; k < t.taps; ++k) sum += in[index[k]] * weight[k];
+    out[o] = sum;
+  }
+}
+
 // out[outer, table.out, inner] from in[outer, size, inner].
 template <class T>
 void resample(const T* in, int64_t outer, int64_t size, int64_t inner, const Table<T>& t, int64_t out_size, T* out) {
+  if (inner == 1) {
+    for (int64_t n = 0; n < outer; ++n) resample_row(in + n * size, t, out_size, out + n * out_size);
+    return;
+  }
   for (int64_t n = 0; n < outer; ++n, in += size * inner) {
     for (int64_t o = 0; o < out_size; ++o, out += inner) {
       const int64_t* index = t.index.data() + o * t.taps;

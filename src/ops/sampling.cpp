@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <vector>
 
@@ -157,17 +158,23 @@ void sample(const EvalCall& c) {
       d.add(T(0), T(1), 1);
       if (dims == 3) d = taps_at(s, mode, at[2], in.size[0]);
       const Taps<T> h = taps_at(s, mode, at[1], in.size[1]), w = taps_at(s, mode, at[0], in.size[2]);
+      // The elements inside and their weights are those of every channel.
+      int count = 0;
+      std::array<int64_t, 64> offset;
+      std::array<T, 64> weight;
+      for (int a = 0; a < d.count; ++a) {
+        for (int b = 0; b < h.count; ++b) {
+          for (int e = 0; e < w.count; ++e) {
+            if (d.index[a] < 0 || h.index[b] < 0 || w.index[e] < 0) continue;
+            offset[static_cast<size_t>(count)] = in.at(d.index[a], h.index[b], w.index[e]);
+            weight[static_cast<size_t>(count++)] = d.weight[a] * h.weight[b] * w.weight[e];
+          }
+        }
+      }
       for (int64_t ch = 0; ch < out.c; ++ch) {
         const T* plane = x.data() + in.offset(n, ch);
         T sum = 0;
-        for (int a = 0; a < d.count; ++a) {
-          for (int b = 0; b < h.count; ++b) {
-            for (int e = 0; e < w.count; ++e) {
-              if (d.index[a] < 0 || h.index[b] < 0 || w.index[e] < 0) continue;
-              sum += plane[in.at(d.index[a], h.index[b], w.index[e])] * (d.weight[a] * h.weight[b] * w.weight[e]);
-            }
-          }
-        }
+        for (size_t k = 0; k < static_cast<size_t>(count); ++k) sum += plane[offset[k]] * weight[k];
         y.data()[out.offset(n, ch) + p] = sum;
       }
     }

@@ -297,6 +297,7 @@ void add_port(CLI::App& root, Arguments& a, std::function<CommandResult()>& acti
   c->add_flag("--assume-int32", a.port.assume_int32, "take int64 values of unknown range to fit int32");
   c->add_option("--rewrites", a.port.rewrites, kRewritesHelp);
   c->add_flag("--float16", a.port.float16, "store weights as float16");
+  c->add_option("--opset", a.port.opset, "ONNX opset to try first, 11 to 17 (default: the target's)");
   c->add_flag("--init", a.port.init, "write a port.toml into the output folder and stop");
   c->add_flag("--force", a.port.force, "do every step again");
   c->add_option("--bundle", a.port.bundle,

@@ -24,9 +24,9 @@ CommandResult analyze(const App& app, const AnalyzeArgs& args) {
     request.options.preferred = target.prefer;
     NPU_ASSIGN(request.options.rewrites, read_rewrites(args.rewrites));
     request.measure = request.options.rewrites != nullptr;
-    NPU_TRY(prepare_graph(app, g, contract, ledger, request));
-    const FormatMapper format = format_mapper(target);
-    analysis = analyse("model", imported.graph, target, format, ledger, g, check(g, target, format));
+    NPU_ASSIGN(const Fit fit, fit_graph(app, g, contract, ledger, request));
+    const Target fitting = at_opset(target, fit.opset);
+    analysis = analyse("model", imported.graph, fitting, format_mapper(fitting), ledger, g, fit.left);
   }
   Outcome o;
   o.exit_code = analysis.feasible() ? 0 : 1;

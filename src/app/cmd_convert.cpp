@@ -40,8 +40,7 @@ Status save_host_steps(const App& app, const ConvertArgs& args, const Target& ta
 }
 
 // What the target still refuses, all at once.
-Status check_findings(const Graph& g, const Target& target) {
-  const std::vector<Finding> left = check(g, target, format_mapper(target));
+Status check_findings(const Graph& g, const Target& target, const std::vector<Finding>& left) {
   if (left.empty()) return {};
   Diag d(diag::illegal_for_target, fmt::format("{} findings are left for {}", left.size(), target.title),
          "`npuport analyze` shows each with its reason; --split-host or --allow-approximate may allow more rewrites");
@@ -64,10 +63,8 @@ Result<Target> chosen_target(const ConvertArgs& args) {
         .in_file(args.output);
   if (onnx && args.io_layout == "nhwc")
     return Diag(diag::usage, "ONNX operators are NCHW: --io-layout nhwc is for .tflite");
-  if (args.opset != 0) {
-    if (!onnx || args.opset < 11 || args.opset > 17) return Diag(diag::usage, "--opset takes 11 to 17, for .onnx");
-    target.opset = args.opset;
-  }
+  if (args.opset != 0 && !onnx) return Diag(diag::usage, "--opset is for .onnx");
+  NPU_TRY(choose_opset(target, args.opset));
   return target;
 }
 
@@ -80,11 +77,12 @@ CommandResult convert(const App& app, const ConvertArgs& args) {
     return Diag(diag::usage, "the output's ending is none of .tflite, .onnx, .pt and .txt",
                 "name it -o MODEL.tflite, .onnx, .pt for TorchScript, or .txt for IR text")
         .in_file(args.output);
-  NPU_ASSIGN(const Target target, chosen_target(args));
+  NPU_ASSIGN(Target target, chosen_target(args));
   NPU_ASSIGN(const Runnable model, Runnable::open(app, args.model, args.options));
   Graph g = model.model().graph;
   IoContract contract = model.contract();
   Ledger ledger;
+  std::vector<std::string> tries;  // opsets given up
   // IR text and TorchScript of the default target hold the graph as imported.
   const bool rewrite = (!text && !torch) || args.target != "generic-tflite" || !args.rewrites.empty();
   if (rewrite) {
@@ -96,8 +94,10 @@ CommandResult convert(const App& app, const ConvertArgs& args) {
     request.options.preferred = target.prefer;
     NPU_ASSIGN(request.options.rewrites, read_rewrites(args.rewrites));
     request.measure = request.options.rewrites != nullptr;
-    NPU_TRY(prepare_graph(app, g, contract, ledger, request));
-    NPU_TRY(check_findings(g, target));
+    NPU_ASSIGN(Fit fit, fit_graph(app, g, contract, ledger, request));
+    NPU_TRY(check_findings(g, target, fit.left));
+    target = at_opset(target, fit.opset);
+    tries = std::move(fit.tries);
   }
   Outcome o;
   size_t operators = g.node_count();
@@ -123,6 +123,7 @@ CommandResult convert(const App& app, const ConvertArgs& args) {
   const auto bytes = fs::file_size(args.output, ec);
   o.json = Json{{"files", files}, {"bytes", ec ? 0 : bytes}, {"operators", operators}, {"changes", ledger.size()}};
   if (opset != 0) o.json["opset"] = opset;
+  if (!tries.empty()) o.json["opset_tries"] = tries;
   o.text = fmt::format("{}: {}, {} operators, {} changes\n", args.output, format_bytes(ec ? 0 : bytes), operators,
                        ledger.size());
   return o;

@@ -8,6 +8,7 @@
 #include "app/output_folder.h"
 #include "app/port_keys.h"
 #include "app/port_steps.h"
+#include "app/prepare_part.h"
 #include "app/report.h"
 #include "app/rewrites_file.h"
 #include "base/atomic_file.h"
@@ -115,6 +116,7 @@ CommandResult port(const App& app, const PortArgs& args) {
     return Outcome{0, Json{{"file", file}}, file + "\n"};
   }
   NPU_ASSIGN(run.target, load_target(run.project.target));
+  NPU_TRY(choose_opset(run.target, args.opset));
   NPU_ASSIGN(std::shared_ptr<const UserRewrites> rewrites, read_rewrites(args.rewrites));
   const bool nhwc = args.io_layout.empty() ? run.target.nhwc_io : args.io_layout == "nhwc";
   run.options = {args.strict, args.allow_approximate, args.assume_int32, args.float16,        args.force,       nhwc,

@@ -90,6 +90,7 @@ struct PortArgs {
   bool force = false;            // ignore what earlier runs left
   std::string bundle;            // folder for the compiler's inputs and commands, to be run elsewhere
   double compile_timeout = 600;  // seconds for one run of the compiler
+  int opset = 0;                 // of .onnx targets, instead of the target's; 0 = the target's
   bool no_diagnose = false;      // leave it at the compiler's refusal
 };
 CommandResult port(const App& app, const PortArgs& args);

@@ -65,7 +65,7 @@ Status write_step_graph(PortContext& c, PartRun& p, HostStep& step, size_t index
   step.file = safe_file_name(p.spec->name + "_" + c.run.project.name + "_host" + std::to_string(index)) +
               model_ending(c.run.target);
   const std::string relative = "models/" + step.file;
-  NPU_TRY(write_model_file(c.run.app, *step.graph, c.run.path(relative), {.opset = c.run.target.opset}));
+  NPU_TRY(write_model_file(c.run.app, *step.graph, c.run.path(relative), {.opset = p.opset}));
   NPU_ASSIGN(step.sha256, sha256_file(c.run.path(relative)));
   s.files.push_back(relative);
   return {};
@@ -108,6 +108,7 @@ Result<Json> part_json(PortContext& c, PartRun& p, const PortStep& s) {
   std::error_code ec;
   j["sha256"] = hash;
   j["bytes"] = fs::file_size(c.run.path(p.file_name), ec);
+  if (p.opset != 0) j["opset"] = p.opset;
   j["source"] = Json{{"file", fs::path(p.spec->model).filename().string()}, {"sha256", p.model_hash}};
   j["inputs"] = ports_json(p.contract.file_inputs, p.rewritten, p.rewritten.inputs());
   j["outputs"] = ports_json(p.contract.file_outputs, p.rewritten, p.rewritten.outputs());

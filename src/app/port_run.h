@@ -58,6 +58,8 @@ struct PartRun {
   std::shared_ptr<Executor> rewritten_executor;
   size_t operators_imported = 0, operators_written = 0;
   int64_t weight_bytes = 0;
+  int opset = 0;                         // of the written file; 0 where the format has none
+  std::vector<std::string> opset_tries;  // those given up before it
 };
 
 // The gate of the steps that compare a part with itself (import, rewrite, write): the general one, with the part's own

@@ -222,15 +222,14 @@ Result<PortStep> step_import(PortContext& c) {
 
 Result<PortStep> step_analyze(PortContext& c) {
   PortStep s = make_step(2, "analyze", "analyze");
-  const FormatMapper format = format_mapper(c.run.target);
   for (PartRun& p : c.run.parts) {
     if (!p.imported.opaque.empty()) {
       p.analysis = opaque_analysis(p.spec->name, p.imported, c.run.target);
       continue;
     }
-    NPU_TRY(prepare_part(c, p));
-    const std::vector<Finding> left = check(p.rewritten, c.run.target, format);
-    p.analysis = analyse(p.spec->name, p.imported.graph, c.run.target, format, p.ledger, p.rewritten, left);
+    NPU_ASSIGN(const std::vector<Finding> left, prepare_part(c, p));
+    const Target target = at_opset(c.run.target, p.opset);
+    p.analysis = analyse(p.spec->name, p.imported.graph, target, format_mapper(target), p.ledger, p.rewritten, left);
     p.weight_bytes = p.analysis.weight_bytes;
     for (const Finding& f : left) s.problems.push_back(f.to_diag(p.rewritten));
   }

@@ -37,12 +37,16 @@ Status write_part(PortContext& c, PartRun& p, PortStep& s) {
   p.file_name = model_name(c.run, p);
   NPU_TRY(write_host_files(c, p, s));
   set_io_contract(p.rewritten, p.contract);
-  const ModelFileOptions options{c.run.options.float16, c.run.target.opset, true};
+  const ModelFileOptions options{c.run.options.float16, p.opset, true};
   NPU_ASSIGN(const ModelFile file, write_model_file(c.run.app, p.rewritten, c.run.path(p.file_name), options));
   for (const std::string& path : file.files) s.files.push_back("models/" + fs::path(path).filename().string());
   p.operators_written = file.operators;
   for (const auto& [op, count] : file.counts) s.details[p.spec->name]["operators"][op] = count;
-  if (file.opset != 0) s.details[p.spec->name]["opset"] = file.opset;
+  if (file.opset != 0) {
+    p.opset = file.opset;
+    s.details[p.spec->name]["opset"] = file.opset;
+    if (!p.opset_tries.empty()) s.details[p.spec->name]["opset_tries"] = p.opset_tries;
+  }
   return prove_written(c, p, c.run.path(p.file_name), s);
 }
 

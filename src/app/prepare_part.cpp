@@ -1,10 +1,14 @@
 #include "app/prepare_part.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "app/legality.h"
 #include "app/prover.h"
+#include "base/diag_codes.h"
 #include "passes/pipeline.h"
+#include "writers/onnx_writer.h"
 
 namespace npuport::app {
 
@@ -22,7 +26,76 @@ Status prepare_graph(const App& app, Graph& g, IoContract& contract, Ledger& led
   return {};
 }
 
-Status prepare_part(PortContext& c, PartRun& p) {
+Target at_opset(const Target& target, int opset) {
+  Target t = target;
+  if (opset != 0) t.opset = opset;
+  return t;
+}
+
+Status choose_opset(Target& target, int opset) {
+  if (opset == 0) return {};
+  if (target.format != "onnx" || opset < kOnnxOldestWritten || opset > kOnnxNewestWritten)
+    return Diag(diag::usage, fmt::format("--opset takes {} to {}, for .onnx", kOnnxOldestWritten, kOnnxNewestWritten));
+  target.opset = opset;
+  return {};
+}
+
+namespace {
+
+// Every node refused now would be taken at `opset` as it is.
+bool culprits_pass(const Graph& g, const Target& target, int opset, const std::vector<Finding>& left) {
+  const Target lower = at_opset(target, opset);
+  const FormatMapper format = format_mapper(lower);
+  return std::all_of(left.begin(), left.end(),
+                     [&](const Finding& f) { return check_node(g, f.node, lower, format).empty(); });
+}
+
+std::string refusals(const Graph& g, int opset, const std::vector<Finding>& left) {
+  const Finding& f = left.front();
+  std::string out = fmt::format("ONNX opset {}: {} ({})", opset, f.why, g.node(f.node).op->name);
+  if (left.size() > 1) out += fmt::format(" and {} more", left.size() - 1);
+  return out;
+}
+
+}  // namespace
+
+Result<Fit> fit_graph(const App& app, Graph& g, IoContract& contract, Ledger& ledger, const PrepareRequest& request) {
+  const Graph imported = g;
+  const bool onnx = request.target.format == "onnx";
+  Fit fit;
+  NPU_TRY(prepare_graph(app, g, contract, ledger, request));
+  fit.left = check(g, request.target, format_mapper(request.target));
+  fit.opset = onnx ? request.target.opset : 0;
+  if (!onnx || fit.left.empty()) return fit;
+  std::vector<std::string> tries{refusals(g, fit.opset, fit.left)};
+  for (int opset = request.target.opset - 1; opset >= kOnnxLowestTried; --opset) {
+    if (!culprits_pass(g, request.target, opset, fit.left)) {
+      tries.push_back(fmt::format("ONNX opset {}: the same", opset));
+      continue;
+    }
+    const Target lower = at_opset(request.target, opset);
+    Graph other = imported;
+    IoContract other_contract;
+    Ledger other_ledger;
+    NPU_TRY(prepare_graph(app, other, other_contract, other_ledger,
+                          {lower, request.options, request.keep, request.measure}));
+    const std::vector<Finding> left = check(other, lower, format_mapper(lower));
+    if (!left.empty()) {
+      tries.push_back(refusals(other, opset, left));
+      continue;
+    }
+    g = std::move(other);
+    contract = std::move(other_contract);
+    ledger = std::move(other_ledger);
+    fit = {opset, {}, std::move(tries)};
+    for (const std::string& t : fit.tries) app.log(0, t);
+    app.log(0, fmt::format("ONNX opset {} is written", opset));
+    return fit;
+  }
+  return fit;
+}
+
+Result<std::vector<Finding>> prepare_part(PortContext& c, PartRun& p) {
   PrepareRequest request{c.run.target, {}, {}};
   request.options.io_layout = c.run.options.nhwc ? IoLayout::channels_last : IoLayout::keep;
   request.options.allow_approximate = c.run.options.allow_approximate;
@@ -46,7 +119,10 @@ Status prepare_part(PortContext& c, PartRun& p) {
   }
   p.rewritten = p.imported.graph;
   p.ledger = Ledger();
-  return prepare_graph(c.run.app, p.rewritten, p.contract, p.ledger, request);
+  NPU_ASSIGN(Fit fit, fit_graph(c.run.app, p.rewritten, p.contract, p.ledger, request));
+  p.opset = fit.opset;
+  p.opset_tries = std::move(fit.tries);
+  return std::move(fit.left);
 }
 
 Result<std::vector<Tensor>> run_part(PartRun& p, std::span<const Tensor> inputs) {

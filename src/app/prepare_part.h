@@ -4,6 +4,7 @@
 #include <set>
 
 #include "app/port_steps.h"
+#include "target/check.h"
 
 namespace npuport::app {
 
@@ -16,8 +17,26 @@ struct PrepareRequest {
 };
 Status prepare_graph(const App& app, Graph& g, IoContract& contract, Ledger& ledger, const PrepareRequest& request);
 
-// The same for a part of a port, honouring options and decisions: fills rewritten, contract and ledger.
-Status prepare_part(PortContext& c, PartRun& p);
+// A graph rewritten for a target, and what is left to say about it.
+struct Fit {
+  int opset = 0;              // at which the target takes it, or its own when it takes it at none; 0 for other formats
+  std::vector<Finding> left;  // what the target refuses at that opset
+  std::vector<std::string> tries;  // one sentence for each opset that was given up
+};
+// `prepare_graph`, then the target's rules. An ONNX target that still refuses nodes which it would take at a lower
+// opset (an operator is written another way there) gets the graph at the newest such opset: from the target's own down
+// to 13. Each try is logged.
+Result<Fit> fit_graph(const App& app, Graph& g, IoContract& contract, Ledger& ledger, const PrepareRequest& request);
+
+// The target as it judges files of `opset` (0: as it is).
+Target at_opset(const Target& target, int opset);
+
+// `--opset N` over the target's own; 0 leaves it. `usage` for a number out of range or a target of another format.
+Status choose_opset(Target& target, int opset);
+
+// `fit_graph` for a part of a port, honouring options and decisions: fills rewritten, contract, ledger and opset;
+// returns what the target refuses.
+Result<std::vector<Finding>> prepare_part(PortContext& c, PartRun& p);
 
 // The rewritten graph with its host steps, on tensors of the imported interface.
 Result<std::vector<Tensor>> run_part(PartRun& p, std::span<const Tensor> inputs);

@@ -61,6 +61,7 @@ Json header_json(const PortRun& run) {
                               {"operators_imported", p.operators_imported},
                               {"operators_written", p.operators_written},
                               {"weight_bytes", p.weight_bytes}});
+    if (p.opset != 0) h["parts"].back()["opset"] = p.opset;
   }
   return h;
 }

@@ -50,8 +50,10 @@ std::string header(const Json& r) {
     for (const auto& [key, value] : h["identity"].items())
       out += card(html_escape(key), html_escape(value.get<std::string>()));
   for (const Json& p : h["parts"])
-    out += card(text_of(p, "name"), fmt::format("{} → {} operators", p["operators_imported"].get<int64_t>(),
-                                                p["operators_written"].get<int64_t>()));
+    out += card(text_of(p, "name"),
+                fmt::format("{} → {} operators{}", p["operators_imported"].get<int64_t>(),
+                            p["operators_written"].get<int64_t>(),
+                            p.contains("opset") ? fmt::format(", ONNX opset {}", p["opset"].get<int64_t>()) : ""));
   if (r.contains("measurements")) {
     const Json& m = r["measurements"];
     out += card("time", fmt::format("{:.1f} s", m["seconds_total"].get<double>())) +

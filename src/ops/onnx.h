@@ -211,6 +211,7 @@ class OnnxRead {
 
   const OnnxRow& row() const { return row_; }
   const std::string& type() const { return op_.type; }
+  const OnnxOperator& stored() const { return op_; }
   int opset() const { return opset_; }
   size_t arity() const { return in_.size(); }
   bool has(size_t k) const { return k < in_.size() && in_[k].valid(); }

@@ -16,6 +16,15 @@ std::string node_text(const Graph& g, const Node& n) {
 void check_operators(NodeId id, const Target& target, const FormatView& view, std::vector<Finding>& out) {
   for (const std::string& op : view.operators) {
     const OperatorStatement s = target.statement(op);
+    if (s.support == Support::supported && !s.opsets.empty() &&
+        std::find(s.opsets.begin(), s.opsets.end(), target.opset) == s.opsets.end()) {
+      std::string list;
+      for (const int opset : s.opsets) list += (list.empty() ? "" : ", ") + std::to_string(opset);
+      out.push_back({id, op, "operator-opset",
+                     target.title + " takes " + op + " at opset " + list + ", not at " + std::to_string(target.opset),
+                     "", s.evidence});
+      continue;
+    }
     if (s.support == Support::supported || (s.support == Support::unlisted && target.unlisted_is_ok)) continue;
     const bool refused = s.support == Support::refused;
     out.push_back({id, op, refused ? "operator-refused" : "operator-unlisted",

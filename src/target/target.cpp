@@ -136,11 +136,25 @@ class Loader : private TomlReader {
   void operators(const toml::table& root) {
     for (const toml::table* table : tables(root, "operators")) {
       const toml::table& list = *table;
-      allow(list, "[[operators]]", {"supported", "refused", "source", "confidence"});
+      allow(list, "[[operators]]", {"supported", "refused", "opsets", "source", "confidence"});
       const Citation e = evidence(list);
-      for (const std::string& op : texts(list, "supported")) state(op, {Support::supported, e});
+      const std::vector<int> opsets = opset_list(list);
+      for (const std::string& op : texts(list, "supported")) state(op, {Support::supported, e, opsets});
       for (const std::string& op : texts(list, "refused")) state(op, {Support::refused, e});
     }
+  }
+  std::vector<int> opset_list(const toml::table& list) {
+    std::vector<int> out;
+    if (!list.contains("opsets")) return out;
+    const toml::array* items = list["opsets"].as_array();
+    const auto bad = [&] { fail(list.get("opsets"), diag::syntax, "opsets must be a list of whole numbers from 7"); };
+    if (!items || items->empty()) return bad(), out;
+    for (const toml::node& item : *items) {
+      const auto n = item.value<int64_t>();
+      if (!item.is_integer() || *n < 7 || *n > 99) return bad(), out;
+      out.push_back(static_cast<int>(*n));
+    }
+    return out;
   }
   void state(const std::string& op, OperatorStatement s) {
     const auto it = t_.operators.find(op);
@@ -235,7 +249,10 @@ std::string target_fingerprint(const Target& t) {
       t.name + "|" + t.format + "|" + (t.unlisted_is_ok ? "ok" : "refuse") + (t.nhwc_io ? "|nhwc" : "|nchw");
   if (t.format == "onnx") out += "|opset" + std::to_string(t.opset);
   for (const auto& [key, value] : t.identity) out += "|" + key + "=" + value;
-  for (const auto& [op, s] : t.operators) out += "|" + op + ":" + std::string(name(s.support));
+  for (const auto& [op, s] : t.operators) {
+    out += "|" + op + ":" + std::string(name(s.support));
+    for (const int opset : s.opsets) out += "," + std::to_string(opset);
+  }
   for (const std::string& d : t.dtypes) out += "|" + d;
   for (const Rule& r : t.rules) out += "|" + r.id + ":" + r.op + ":" + r.require.text();
   for (const auto* list : {&t.prefer, &t.allow_approximate, &t.compiler.options})

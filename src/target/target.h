@@ -26,6 +26,8 @@ std::string_view name(Support s);
 struct OperatorStatement {
   Support support = Support::unlisted;
   Citation evidence;
+  // Format "onnx": the opsets a `supported` holds for; empty = every one. Elsewhere the operator is refused.
+  std::vector<int> opsets = {};
 };
 
 // A limit: `require` must hold for every node of operator `op` ("*" = every operator).

@@ -12,11 +12,12 @@ namespace npuport {
 
 inline constexpr int kOnnxNewestWritten = 17;
 inline constexpr int kOnnxOldestWritten = 11;
+inline constexpr int kOnnxLowestTried = 13;  // of those tried in turn; older ones only when asked for
 
 struct OnnxOptions {
-  int opset = kOnnxNewestWritten;   // tried first
-  int lowest = kOnnxOldestWritten;  // tried last, when operators have no form in the ones above
-  bool float16 = false;             // store float32 weights (kOnnxHalfMinimum elements and more) as float16
+  int opset = kOnnxNewestWritten;  // tried first
+  int lowest = kOnnxLowestTried;   // tried last, when operators have no form in the ones above
+  bool float16 = false;            // store float32 weights (kOnnxHalfMinimum elements and more) as float16
   // Above this many bytes of constants they lie in a file of their own beside the model, PATH.data: a protocol buffer
   // ends at 2 GiB.
   uint64_t inline_limit = (uint64_t{1} << 31) - (uint64_t{64} << 20);
@@ -27,8 +28,8 @@ struct OnnxWritten {
   int opset = 0;
   size_t operators = 0;
   std::map<std::string, int64_t> counts;  // by operator
-  std::vector<std::string> tries;  // one sentence for each opset that was given up
-  std::vector<std::string> files;  // the model, then its external data
+  std::vector<std::string> tries;         // one sentence for each opset that was given up
+  std::vector<std::string> files;         // the model, then its external data
 };
 
 // Every node must be expressible (onnx_refusal); all that are not come as notes of one `not_representable`, for the

@@ -25,6 +25,9 @@ struct Fixture {
   const char* samples;
 };
 const Fixture kFixtures[] = {
+    {"torch2.1_conv.pt2", "torch2.1_conv.npz"},
+    {"torch2.1_attention.pt2", "torch2.1_attention.npz"},
+    {"torch2.1_tied.pt2", "torch2.1_tied.npz"},
     {"conv.pt2", "conv.npz"},
     {"attention.pt2", "attention.npz"},
     {"free.pt2", "free.npz"},
@@ -140,7 +143,7 @@ TEST(Pt2Test, DamagedFilesAreErrors) {
   EXPECT_EQ(
       code_of(edited([](Json& j) { j["graph_module"]["graph"]["nodes"][0]["inputs"][0]["arg"] = Json::object(); })),
       &diag::corrupt);
-  EXPECT_EQ(code_of(edited([](Json& j) { j["graph_module"]["signature"].erase("input_specs"); })), &diag::unsupported);
+  EXPECT_EQ(code_of(edited([](Json& j) { j["graph_module"]["signature"].erase("input_specs"); })), &diag::corrupt);
   EXPECT_EQ(
       code_of(changed("conv.pt2", "models/model.json", [](std::string) { return std::optional<std::string>("{"); })),
       &diag::syntax);

@@ -55,4 +55,10 @@ inline std::string torch_python() {
   return chosen && *chosen ? chosen : "/usr/bin/python3";
 }
 
+// An interpreter with PyTorch 1.8, which written archives must still satisfy; empty = none here.
+inline std::string old_torch_python() {
+  const char* chosen = std::getenv("NPUPORT_TEST_OLD_TORCH_PYTHON");
+  return chosen && std::string(chosen) != "none" ? chosen : "";
+}
+
 }  // namespace npuport::testing

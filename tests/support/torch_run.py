@@ -6,6 +6,7 @@ archive's, empty when they do not.
 import importlib.util
 import sys
 
+import numpy as np
 import torch
 from oracle import main
 
@@ -24,18 +25,17 @@ NAMES = {v: k for k, v in TYPES.items()}
 
 def read(entry):
     dtype, shape, path = entry
+    narrow = dtype == "bfloat16"  # numpy has none
     with open(path, "rb") as f:
-        data = bytearray(f.read())
-    if not data:
-        return torch.zeros(shape, dtype=TYPES[dtype])
-    return torch.frombuffer(data, dtype=TYPES[dtype]).reshape(shape).clone()
+        data = np.frombuffer(f.read(), dtype="int16" if narrow else dtype).reshape(shape).copy()
+    t = torch.from_numpy(data)
+    return t.view(torch.bfloat16) if narrow else t
 
 
 def write(tensor, path):
     dense = tensor.detach().contiguous().clone().reshape(-1)
     with open(path, "wb") as f:
-        if dense.numel():
-            f.write(bytes(dense.view(torch.uint8).numpy() if dense.dtype != torch.bool else dense.numpy()))
+        f.write((dense.view(torch.int16) if dense.dtype == torch.bfloat16 else dense).numpy().tobytes())
     return {"dtype": NAMES[tensor.dtype], "shape": list(tensor.shape), "file": path}
 
 

@@ -89,6 +89,25 @@ TEST(TargetTest, OnnxTargetsNameTheirOpset) {
   }
 }
 
+TEST(TargetTest, AListMayHoldForSomeOpsetsOnly) {
+  const auto target = [](const std::string& opsets) {
+    return parse_target(
+        "version = 1\nname = \"mine\"\nvendor = \"v\"\nformat = \"onnx\"\nunlisted = \"refuse\"\n[[operators]]\n"
+        "source = \"s\"\nconfidence = \"documented\"\nsupported = [\"LayerNormalization\"]\nopsets = " +
+            opsets,
+        "mine.toml");
+  };
+  const Result<Target> t = target("[16, 17]");
+  ASSERT_TRUE(t) << to_text(t.error());
+  EXPECT_THAT(t->statement("LayerNormalization").opsets, ::testing::ElementsAre(16, 17));
+  EXPECT_NE(target_fingerprint(*t), target_fingerprint(*target("[16]")));
+  for (const char* bad : {"[]", "17", "[\"a\"]", "[3]", "[17.5]"}) {
+    const Result<Target> wrong = target(bad);
+    ASSERT_FALSE(wrong) << bad;
+    EXPECT_THAT(to_text(wrong.error()), HasSubstr("opsets must be a list of whole numbers from 7"));
+  }
+}
+
 TEST(TargetTest, UnknownNameSuggestsTheNearest) {
   const Result<Target> t = load_target("mt8317");
   ASSERT_FALSE(t);

@@ -36,7 +36,9 @@ class Suite {
     }
   }
 
-  void run(const std::string& python) {
+  // `who` names the interpreter in messages.
+  void run(const std::string& python, const std::string& who) {
+    who_ = who;
     const Result<std::vector<OracleResult>> results = run_torch(python, folder_.path(), cases_);
     ASSERT_TRUE(results) << to_text(results.error());
     ASSERT_EQ(results->size(), cases_.size());
@@ -99,12 +101,12 @@ class Suite {
       if (missing) {
         ++unable_[w.op];
       } else {
-        report(w, "PyTorch: " + r.error);
+        report(w, who_ + ": " + r.error);
       }
       return;
     }
-    compare(w, r.outputs, "PyTorch: ");
-    if (!r.source.empty()) report(w, "Python file: " + r.source);
+    compare(w, r.outputs, who_ + ": ");
+    if (!r.source.empty()) report(w, who_ + ", Python file: " + r.source);
   }
 
   void compare(const Written& w, const std::vector<Tensor>& got, const std::string& who) {
@@ -115,12 +117,25 @@ class Suite {
     }
   }
 
+  // What PyTorch 1.8 cannot: reductions of scatter that came later, floor_divide by zero giving an infinity.
+  bool beyond_old(const Written& w, const std::string& what) const {
+    const auto says = [&](const char* text) { return what.find(text) != std::string::npos; };
+    return who_ != "PyTorch" &&
+           (says("Unknown builtin op: aten::scatter_reduce") || says("scatter_(): Expected floating") ||
+            (w.op == "aten::floor_divide" && says("nan instead of")));
+  }
+
   void report(const Written& w, const std::string& what) {
+    if (beyond_old(w, what)) {
+      ++unable_[w.op];
+      return;
+    }
     if (++failures_[w.op] > 2) return;
     ADD_FAILURE() << w.op << " (case " << w.number << "): " << what.substr(0, 600);
   }
 
   const CaseFile& file_;
+  std::string who_;
   TempFolder folder_;
   std::vector<OracleCase> cases_;
   std::vector<Written> written_;
@@ -135,7 +150,9 @@ TEST(TorchScriptConformance, PyTorchComputesWhatTheGraphComputes) {
   suite.write_all();
   EXPECT_GT(suite.size(), 1000u);
   suite.read_back();
-  suite.run(torch_python());
+  suite.run(torch_python(), "PyTorch");
+  // The oldest PyTorch that vendors' converters bring; skipped where it is not installed.
+  if (!old_torch_python().empty()) suite.run(old_torch_python(), "old PyTorch");
   for (const auto& [what, count] : suite.refused()) std::cerr << count << " refused: " << what << "\n";
   int unable = 0;
   for (const auto& [op, count] : suite.unable()) unable += count;

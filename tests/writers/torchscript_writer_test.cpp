@@ -158,13 +158,16 @@ TEST(TorchScriptWriterTest, FormsThatPyTorchDoesNotMakeItself) {
     expect_near(*got, *want, std::string("read back: ") + f.body);
   }
   if (!torch_there()) GTEST_SKIP() << "no Python with PyTorch (NPUPORT_TEST_TORCH_PYTHON)";
-  const auto results = run_torch(python, folder.path(), cases);
-  ASSERT_TRUE(results) << to_text(results.error());
-  for (size_t i = 0; i < cases.size(); ++i) {
-    const OracleResult& r = (*results)[i];
-    EXPECT_EQ(r.error, "") << kForms[i].body;
-    EXPECT_EQ(r.source, "") << kForms[i].body;
-    if (r.error.empty()) expect_near(r.outputs, expected[i], std::string("PyTorch: ") + kForms[i].body);
+  for (const std::string& interpreter : {python, old_torch_python()}) {
+    if (interpreter.empty()) continue;
+    const auto results = run_torch(interpreter, folder.path(), cases);
+    ASSERT_TRUE(results) << to_text(results.error());
+    for (size_t i = 0; i < cases.size(); ++i) {
+      const OracleResult& r = (*results)[i];
+      EXPECT_EQ(r.error, "") << kForms[i].body;
+      EXPECT_EQ(r.source, "") << kForms[i].body;
+      if (r.error.empty()) expect_near(r.outputs, expected[i], interpreter + ": " + kForms[i].body);
+    }
   }
 }
 

@@ -149,9 +149,9 @@ Result<Pt2Archive> Pt2Archive::open(std::shared_ptr<const MappedFile> file) {
   return a;
 }
 
-// PyTorch 2.2 to 2.7: the weights are files of torch.save inside the zip.
+// PyTorch 2.1 to 2.7: the weights are files of torch.save inside the zip.
 Status Pt2Archive::open_flat() {
-  container_ = "zip of PyTorch 2.2 to 2.7";
+  container_ = "zip of PyTorch 2.1 to 2.7";
   NPU_ASSIGN(const ZipBytes text, read(kFlatProgram));
   if (text.bytes.size() > kMaxText) return Diag(diag::too_large, "the program's JSON is too large");
   NPU_ASSIGN(program_, parse_json({reinterpret_cast<const char*>(text.bytes.data()), text.bytes.size()}, kFlatProgram));

@@ -20,7 +20,7 @@ class Pt2Archive {
   static Result<Pt2Archive> open(std::shared_ptr<const MappedFile> file);
 
   const Json& program() const { return program_; }
-  // "PT2 archive" or "zip of PyTorch 2.2 to 2.7".
+  // "PT2 archive" or "zip of PyTorch 2.1 to 2.7".
   const std::string& container() const { return container_; }
   uint64_t file_bytes() const;
   // Names of parameters, buffers and constants that the file holds.

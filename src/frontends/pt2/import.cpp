@@ -11,6 +11,7 @@
 #include "frontends/pt2.h"
 #include "frontends/pt2/archive.h"
 #include "frontends/pt2/node_names.h"
+#include "frontends/pt2/signature.h"
 
 namespace npuport {
 namespace {
@@ -80,7 +81,7 @@ class ProgramImporter {
   }
 
   Result<TensorType> declared(const std::string& name, bool& symbolic) {
-    NPU_ASSIGN(const Json* meta, json_member(*tensors_, name.c_str()));
+    NPU_ASSIGN(const Json* meta, tensor_meta(*tensors_, name));
     NPU_ASSIGN(const Json* type, json_member(*meta, "dtype"));
     const auto dtype = type->is_number_integer() ? dtype_of_export_type(type->get<int64_t>()) : std::nullopt;
     if (!dtype) {
@@ -155,15 +156,34 @@ class ProgramImporter {
     return bind_weight(name, weight);
   }
 
-  Status bind_inputs(const Json& signature) {
-    const auto specs = signature.find("input_specs");
-    if (specs == signature.end() || !specs->is_array()) {
-      return Diag(diag::unsupported, "the program's signature has no input_specs: it was made by PyTorch 2.1",
-                  "export with PyTorch 2.2 or later");
+  // PyTorch 2.1: maps from arguments to the names of weights, and a list of the user's.
+  Status bind_inputs_21(const Json& signature) {
+    for (const char* key : {"inputs_to_parameters", "inputs_to_buffers"}) {
+      NPU_ASSIGN(const Json* names, json_member(signature, key));
+      for (const auto& [argument, weight] : names->items()) {
+        if (!weight.is_string()) return wrong(fmt::format("\"{}\" does not name weights", key));
+        NPU_TRY(bind_weight(argument, weight.get<std::string>()));
+      }
     }
-    for (const Json& spec : *specs) {
-      NPU_ASSIGN(const auto u, json_union(spec));
-      NPU_TRY(bind_input(u.first, *u.second));
+    NPU_ASSIGN(const Json* users, json_member(signature, "user_inputs"));
+    if (!users->is_array()) return wrong("\"user_inputs\" is no list");
+    for (const Json& name : *users) {
+      if (!name.is_string()) return wrong("\"user_inputs\" holds no names");
+      NPU_TRY(bind_user_tensor(name.get<std::string>()));
+    }
+    return {};
+  }
+
+  Status bind_inputs(const Json& signature) {
+    if (is_signature_21(signature)) {
+      NPU_TRY(bind_inputs_21(signature));
+    } else {
+      NPU_ASSIGN(const Json* specs, json_member(signature, "input_specs"));
+      if (!specs->is_array()) return wrong("\"input_specs\" is no list");
+      for (const Json& spec : *specs) {
+        NPU_ASSIGN(const auto u, json_union(spec));
+        NPU_TRY(bind_input(u.first, *u.second));
+      }
     }
     if (next_ < options_.inputs.size()) {
       return Diag(diag::bad_input_data,
@@ -435,7 +455,21 @@ class ProgramImporter {
     return {};
   }
 
-  Status bind_outputs(const Json& signature) {
+  Result<size_t> collect_outputs_21(const Json& signature) {
+    NPU_ASSIGN(const Json* users, json_member(signature, "user_outputs"));
+    if (!users->is_array()) return wrong("\"user_outputs\" is no list");
+    for (const Json& name : *users) {
+      if (!name.is_string()) return wrong("\"user_outputs\" holds no names");
+      NPU_ASSIGN(const IValue v, lookup(name.get<std::string>()));
+      NPU_TRY(add_output(v));
+    }
+    const auto mutated = signature.find("buffers_to_mutate");
+    return mutated == signature.end() ? 0 : mutated->size();
+  }
+
+  // Adds the user's results; the number of changed buffers and inputs.
+  Result<size_t> collect_outputs(const Json& signature) {
+    if (is_signature_21(signature)) return collect_outputs_21(signature);
     NPU_ASSIGN(const Json* specs, json_member(signature, "output_specs"));
     if (!specs->is_array()) return wrong("\"output_specs\" is no list");
     size_t mutations = 0;
@@ -449,9 +483,14 @@ class ProgramImporter {
       NPU_ASSIGN(const IValue v, argument(*arg));
       NPU_TRY(add_output(v));
     }
+    return mutations;
+  }
+
+  Status bind_outputs(const Json& signature) {
+    NPU_ASSIGN(const size_t mutations, collect_outputs(signature));
     if (mutations > 0) {
-      warn(diag::unsupported,
-           fmt::format("{} changes of buffers or inputs are left out: the graph has no state", mutations));
+      warn(diag::unsupported, fmt::format("{} of buffers or inputs left out: the graph has no state",
+                                          mutations == 1 ? "a change" : fmt::format("{} changes", mutations)));
     }
     if (outputs_.empty()) return Diag(diag::unsupported, "the program returns no tensor");
     model_.graph.set_outputs(outputs_);
@@ -475,76 +514,7 @@ class ProgramImporter {
   size_t next_ = 0;
 };
 
-// What `inspect` says of user inputs.
-Status add_inputs(FileFacts& facts, const Json& module) {
-  NPU_ASSIGN(const Json* graph, json_member(module, "graph"));
-  NPU_ASSIGN(const Json* tensors, json_member(*graph, "tensor_values"));
-  NPU_ASSIGN(const Json* signature, json_member(module, "signature"));
-  const auto specs = signature->find("input_specs");
-  if (specs == signature->end() || !specs->is_array()) return {};
-  for (const Json& spec : *specs) {
-    NPU_ASSIGN(const auto u, json_union(spec));
-    if (u.first != "user_input") continue;
-    NPU_ASSIGN(const Json* arg, json_member(*u.second, "arg"));
-    NPU_ASSIGN(const auto a, json_union(*arg));
-    if (a.first != "as_tensor") continue;
-    InputSpec in;
-    NPU_ASSIGN(in.name, json_string(*a.second, "name"));
-    NPU_ASSIGN(const Json* meta, json_member(*tensors, in.name.c_str()));
-    const auto type = meta->find("dtype");
-    if (type != meta->end() && type->is_number_integer()) {
-      in.type.dtype = dtype_of_export_type(type->get<int64_t>()).value_or(DType::unknown);
-    }
-    NPU_ASSIGN(const Json* sizes, json_member(*meta, "sizes"));
-    for (const Json& s : *sizes) {
-      bool symbolic = false;
-      NPU_ASSIGN(const int64_t n, json_size(s, symbolic));
-      in.type.shape.push_back(symbolic ? -1 : n);
-    }
-    facts.inputs.push_back(std::move(in));
-  }
-  return {};
-}
-
-Result<FileFacts> facts_of(const Pt2Archive& archive) {
-  FileFacts facts;
-  facts.format = "pt2";
-  facts.file_bytes = archive.file_bytes();
-  const Json& program = archive.program();
-  std::string made_by;
-  if (const auto v = program.find("torch_version"); program.is_object() && v != program.end() && v->is_string()) {
-    made_by = ", PyTorch " + v->get<std::string>();
-  }
-  facts.detail = "Exported program (torch.export), " + archive.container() + made_by + ".";
-  for (const std::string& name : archive.weights()) {
-    NPU_ASSIGN(const TensorType t, archive.weight_type(name));
-    facts.parameters += element_count(t.shape);
-    facts.parameter_bytes += byte_size(t.dtype, element_count(t.shape));
-  }
-  NPU_ASSIGN(const Json* module, json_member(program, "graph_module"));
-  NPU_TRY(add_inputs(facts, *module));
-  NPU_ASSIGN(const Json* graph, json_member(*module, "graph"));
-  NPU_ASSIGN(const Json* nodes, json_member(*graph, "nodes"));
-  std::map<std::string, int64_t> calls;
-  for (const Json& node : *nodes) {
-    NPU_ASSIGN(const std::string target, json_string(node, "target"));
-    ++calls[export_operator(target)];
-  }
-  for (const auto& [name, count] : calls) facts.operators.emplace_back(name, count);
-  return facts;
-}
-
 }  // namespace
-
-bool accepts_pt2(const std::string& path) { return Pt2Archive::looks_like(path); }
-
-Result<FileFacts> inspect_pt2(const std::string& path) {
-  NPU_ASSIGN(auto file, MappedFile::open(path));
-  NPU_ASSIGN(const Pt2Archive archive, Pt2Archive::open(std::move(file)));
-  Result<FileFacts> facts = facts_of(archive);
-  if (!facts) return std::move(facts).error().in_file(path);
-  return facts;
-}
 
 Result<ImportedModel> import_pt2(const std::string& path, const ImportOptions& options) {
   NPU_ASSIGN(auto file, MappedFile::open(path));

@@ -143,8 +143,135 @@ void read_qlinear_matmul(OnnxRead& c) {
   c.ret(quantized(b, b.op("matmul", {x, w}), one(b.cast(c.in(6), DType::f64)), one(c.in(7)), to));
 }
 
+// ---- operators on quantised numbers, of ai.onnx and of ONNX Runtime (com.microsoft): the plain operator between real
+// numbers. Scales are single numbers unless said otherwise.
+
+// What operator `type` of ai.onnx computes of other operands under the attributes of this one.
+ValueId plain(OnnxRead& c, std::string_view type, std::vector<ValueId> in, int opset = 13) {
+  const OnnxRow* row = onnx_row("", type, opset);
+  OnnxOperator o = c.stored();
+  o.type = std::string(type);
+  o.domain.clear();
+  o.in.assign(in.size(), 0);
+  for (size_t k = 0; k < in.size(); ++k) o.in[k] = in[k].valid() ? 0 : -1;
+  o.out = {0};
+  if (c.stopped()) return {};
+  OnnxRead inner(c.b, *row, o, opset, std::move(in));
+  onnx_read(inner);
+  if (inner.refusal()) c.refuse(*inner.refusal());
+  return c.stopped() ? ValueId{} : inner.values()[0];
+}
+
+// Operand k less its zero point, k + 2, as float32 whole numbers. `line` is the shape of zero points that are many.
+ValueId centred(OnnxRead& c, size_t k, const Shape& line = {}) {
+  Builder& b = c.b;
+  const ValueId x = b.cast(c.in(k), DType::f32);
+  if (!c.has(k + 2)) return x;
+  const ValueId zero = c.in(k + 2);
+  if (c.stopped()) return {};
+  return b.sub(x, b.cast(b.reshape(zero, element_count(b.shape(zero)) == 1 ? Shape{} : line), DType::f32));
+}
+
+ValueId number(OnnxRead& c, size_t k, const Shape& line = {}) {
+  const ValueId v = c.in(k);
+  if (c.stopped()) return {};
+  return c.b.reshape(v, element_count(c.b.shape(v)) == 1 ? Shape{} : line);
+}
+
+ValueId dequantized(OnnxRead& c, size_t k) { return c.b.mul(centred(c, k), number(c, k + 1)); }
+
+// Gives y by the scale in operand k and the zero point in k + 1.
+void give_quantized(OnnxRead& c, ValueId y, size_t k) {
+  const DType to = c.has(k + 1) ? c.b.dtype(c.in(k + 1)) : DType::u8;
+  const ValueId scale = number(c, k), zero = c.has(k + 1) ? number(c, k + 1) : ValueId{};
+  if (c.stopped()) return;
+  if (!range_of(to)) return c.refuse(fmt::format("to {}", name(to)));
+  c.ret(quantized(c.b, y, scale, zero, to));
+}
+
+// Sums of products of whole numbers, scaled once: exact in float32 below 2^24.
+void read_qlinear_conv(OnnxRead& c) {
+  Builder& b = c.b;
+  const ValueId w = c.in(3);
+  if (c.stopped()) return;
+  Shape outer(b.shape(w).size(), 1), channels = outer;
+  if (outer.size() < 3) return c.refuse("of vectors");
+  outer[0] = channels[1] = b.shape(w)[0];
+  std::vector<ValueId> in{centred(c, 0), centred(c, 3, outer)};
+  if (c.has(8)) in.push_back(b.cast(c.in(8), DType::f32));
+  const ValueId sum = plain(c, "Conv", std::move(in));
+  const ValueId unit = b.mul(number(c, 1), number(c, 4, channels));
+  if (!c.stopped()) give_quantized(c, b.mul(sum, unit), 6);
+}
+
+// alpha · (A'B' + C) · scales; real when no scale of the result is given.
+void read_qgemm(OnnxRead& c) {
+  Builder& b = c.b;
+  if (c.stopped()) return;
+  const auto of = [&](size_t k, std::string_view transposed) {
+    const ValueId v = centred(c, k);
+    return c.i(transposed, 0) != 0 && !c.stopped() ? b.transpose(v, {1, 0}) : v;
+  };
+  if (c.rank(0) != 2 || c.rank(3) != 2) return c.refuse("of other than matrices");
+  ValueId sum = b.op("matmul", {of(0, "transA"), of(3, "transB")});
+  if (c.has(6)) sum = b.add(sum, b.cast(c.in(6), DType::f32));
+  if (c.stopped()) return;
+  const ValueId unit = b.mul(number(c, 1), number(c, 4, {element_count(c.shape(4))}));
+  const ValueId y = b.mul(sum, b.mul(unit, ox::like(b, sum, c.f("alpha", 1))));
+  if (c.stopped()) return;
+  if (!c.has(7)) return c.ret(y);
+  give_quantized(c, y, 7);
+}
+
+void read_qlinear_add(OnnxRead& c) {
+  const ValueId y = c.b.add(dequantized(c, 0), dequantized(c, 3));
+  if (!c.stopped()) give_quantized(c, y, 6);
+}
+void read_qlinear_mul(OnnxRead& c) {
+  const ValueId y = c.b.mul(dequantized(c, 0), dequantized(c, 3));
+  if (!c.stopped()) give_quantized(c, y, 6);
+}
+
+// "QLinearSigmoid": the operator after the prefix. Before opset 13 Softmax took all behind its axis for one row.
+void read_qlinear_unary(OnnxRead& c) {
+  if (c.i("channels_last", 0) != 0) return c.refuse("with channels last");
+  const std::string type = c.type().substr(std::string_view("QLinear").size());
+  const ValueId y = plain(c, type, {dequantized(c, 0)}, c.i("opset", 13) < 13 ? 12 : 13);
+  if (!c.stopped()) give_quantized(c, y, 3);
+}
+
+void read_qlinear_concat(OnnxRead& c) {
+  std::vector<ValueId> parts;
+  for (size_t k = 2; k + 2 < c.arity(); k += 3) parts.push_back(dequantized(c, k));
+  if (parts.empty()) return c.refuse("of nothing");
+  const ValueId y = plain(c, "Concat", std::move(parts));
+  if (!c.stopped()) give_quantized(c, y, 0);
+}
+
+void read_qlinear_where(OnnxRead& c) {
+  const ValueId y = plain(c, "Where", {c.in(0), dequantized(c, 1), dequantized(c, 4)});
+  if (!c.stopped()) give_quantized(c, y, 7);
+}
+
+constexpr std::string_view kMs = "com.microsoft";
+
 constexpr OnnxRow rows[] = {
     {.name = "DequantizeLinear", .since = 10, .read = read_dequantize},
+    {.name = "DequantizeLinear", .domain = kMs, .read = read_dequantize},
+    {.name = "QuantizeLinear", .domain = kMs, .read = read_quantize},
+    {.name = "QLinearConv", .since = 10, .read = read_qlinear_conv},
+    {.name = "QLinearConv", .domain = kMs, .read = read_qlinear_conv},
+    {.name = "QGemm", .domain = kMs, .read = read_qgemm},
+    {.name = "QLinearAdd", .domain = kMs, .read = read_qlinear_add},
+    {.name = "QLinearMul", .domain = kMs, .read = read_qlinear_mul},
+    {.name = "QLinearSigmoid", .domain = kMs, .read = read_qlinear_unary},
+    {.name = "QLinearLeakyRelu", .domain = kMs, .read = read_qlinear_unary},
+    {.name = "QLinearAveragePool", .domain = kMs, .read = read_qlinear_unary},
+    {.name = "QLinearGlobalAveragePool", .domain = kMs, .read = read_qlinear_unary},
+    {.name = "QLinearReduceMean", .domain = kMs, .read = read_qlinear_unary},
+    {.name = "QLinearSoftmax", .domain = kMs, .read = read_qlinear_unary},
+    {.name = "QLinearConcat", .domain = kMs, .read = read_qlinear_concat},
+    {.name = "QLinearWhere", .domain = kMs, .read = read_qlinear_where},
     {.name = "QuantizeLinear", .since = 10, .read = read_quantize},
     {.name = "DynamicQuantizeLinear", .since = 11, .read = read_dynamic_quantize},
     {.name = "QLinearMatMul", .since = 10, .read = read_qlinear_matmul},

@@ -331,6 +331,11 @@ std::string TorchEmit::dialect_form(std::string_view call) const {
   bool in_string = false;
   for (size_t i = 0; i < call.size();) {
     if (call[i] == '"' && (i == 0 || call[i - 1] != '\\')) in_string = !in_string;
+    if (!in_string && call.substr(i, 2) == "[]") {  // PyTorch 1.8 takes a bare one for a list of tensors
+      out += "annotate(List[int], [])";
+      i += 2;
+      continue;
+    }
     const bool starts = !in_string && (i == 0 || (!is_word(call[i - 1]) && call[i - 1] != '.'));
     const std::string_view word = starts ? word_at(call, i) : std::string_view();
     const bool prefix =

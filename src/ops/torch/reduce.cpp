@@ -53,11 +53,35 @@ void write_cumprod(TorchEmit& c) { c.ret(c.expand("torch.cumprod(%x, $axis") + s
 void write_cummax(TorchEmit& c) { c.ret_all(c.expand("torch.cummax(%x, $axis)")); }
 void write_cummin(TorchEmit& c) { c.ret_all(c.expand("torch.cummin(%x, $axis)")); }
 
-// The stable form came with 1.9; before, and where nobody looks at ties, the plain one.
+// The stable form came with PyTorch 1.9. The plain one gives the same values and, among equal ones, positions in any
+// order: run number * n + position are keys without ties, and sorting these puts each run's positions in order.
+void stable_sort(TorchEmit& c, int64_t n) {
+  const int64_t axis = c.axis();
+  const std::string at = TorchEmit::text(axis), size = TorchEmit::text(n), less = TorchEmit::text(n - 1);
+  const std::vector<std::string> plain = c.let_all(c.expand("torch.sort(%x, $axis, $descending)"), 2, "plain");
+  const std::string before = c.let("torch.narrow(" + plain[0] + ", " + at + ", 0, " + less + ")", "before");
+  const std::string after = c.let("torch.narrow(" + plain[0] + ", " + at + ", 1, " + less + ")", "after");
+  std::string changes = "torch.ne(" + before + ", " + after + ")";
+  if (is_float(c.dtype(0))) {
+    const std::string both = c.let("torch.logical_and(torch.isnan(" + before + "), torch.isnan(" + after + "))", "nan");
+    changes = "torch.logical_and(" + changes + ", torch.logical_not(" + both + "))";
+  }
+  Shape first = c.shape(0);
+  first[static_cast<size_t>(axis)] = 1;
+  const std::string start = c.constant(Tensor::zeros(DType::boolean, first), "first");
+  const std::string begins = c.let("torch.cat([" + start + ", " + changes + "], " + at + ")", "begins");
+  const std::string run = c.let("torch.mul(torch.cumsum(" + begins + ", " + at + "), " + size + ")", "run");
+  const std::vector<std::string> keys =
+      c.let_all("torch.sort(torch.add(" + run + ", " + plain[1] + "), " + at + ", False)", 2, "keys");
+  const std::string positions = c.let("torch.sub(" + keys[0] + ", " + run + ")", "positions");
+  c.ret(0, c.expand("torch.gather(%x, ") + at + ", " + positions + ")");
+  c.ret(1, "torch.clone(" + positions + ")");
+}
+
 void write_sort(TorchEmit& c) {
-  const ValueId positions = c.node().outputs[1];
-  const bool ties_matter = c.attr().b("stable") && c.graph().use_count(positions) > 0;
-  if (ties_matter) return c.ret_all(c.expand("torch.sort(%x, stable=True, dim=$axis, descending=$descending)"));
+  const bool ties_matter = c.attr().b("stable") && c.graph().use_count(c.node().outputs[1]) > 0;
+  const int64_t n = c.rank(0) == 0 ? 1 : c.shape(0)[static_cast<size_t>(c.axis())];
+  if (ties_matter && n > 1) return stable_sort(c, n);
   c.ret_all(c.expand("torch.sort(%x, $axis, $descending)"));
 }
 void write_topk(TorchEmit& c) { c.ret_all(c.expand("torch.topk(%x, $k, $axis, $largest, $sorted)")); }

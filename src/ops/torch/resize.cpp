@@ -73,6 +73,10 @@ void write_resize(TorchEmit& c) {
   }
   if (mode == "nearest" || mode == "nearest_exact") return by_positions(c, rank);
   const bool cubic = mode == "cubic";
+  // PyTorch 1.8 takes the first element for a single output, not the one in the middle.
+  bool single = false;
+  for (size_t i = 0; i < rank; ++i) single = single || (c.out_shape()[i + 2] == 1 && c.shape(0)[i + 2] > 1);
+  if (single && !c.attr().b("align_corners") && is_float(c.dtype(0))) return by_matrices(c, rank);
   if (c.attr().b("antialias") || mode == "lanczos" || (cubic && rank != 2)) return by_matrices(c, rank);
   const char* name = cubic       ? "aten.upsample_bicubic2d("
                      : rank == 1 ? "aten.upsample_linear1d("

@@ -87,7 +87,7 @@ void depth_dcr(TorchEmit& c) {
   const Shape &x = c.shape(0), &y = c.out_shape();
   const std::string split =
       c.let("torch.reshape(" + c.in(0) + ", " + TorchEmit::text(Ints{x[0], b, b, y[1], x[2], x[3]}) + ")", "blocks");
-  const std::string turned = c.let("torch.permute(" + split + ", [0, 3, 4, 1, 5, 2])", "spread");
+  const std::string turned = c.let("aten.permute(" + split + ", [0, 3, 4, 1, 5, 2])", "spread");
   c.ret("torch.reshape(" + turned + ", " + TorchEmit::text(y) + ")");
 }
 void write_depth_to_space(TorchEmit& c) {
@@ -101,13 +101,13 @@ void write_space_to_depth(TorchEmit& c) {
   const Shape &x = c.shape(0), &y = c.out_shape();
   const std::string split =
       c.let("torch.reshape(" + c.in(0) + ", " + TorchEmit::text(Ints{x[0], x[1], y[2], b, y[3], b}) + ")", "blocks");
-  const std::string turned = c.let("torch.permute(" + split + ", [0, 3, 5, 1, 2, 4])", "gathered");
+  const std::string turned = c.let("aten.permute(" + split + ", [0, 3, 5, 1, 2, 4])", "gathered");
   c.ret("torch.reshape(" + turned + ", " + TorchEmit::text(y) + ")");
 }
 
 constexpr TorchRow kRows[] = {
     {"reshape", "torch.reshape(%x, $shape)"},
-    {"transpose", "torch.permute(%x, $perm)"},
+    {"transpose", "aten.permute(%x, $perm)"},
     {"expand", "aten.expand(%x, $shape)"},
     {"concat", {}, write_concat},
     {"split", {}, write_split},

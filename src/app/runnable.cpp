@@ -1,5 +1,7 @@
 #include "app/runnable.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -56,18 +58,27 @@ Result<std::string> resolve(const std::string& path, const std::string& part) {
       .in_file(metadata);
 }
 
-// Single numbers of the sample as known values: `int` and `bool` arguments may choose submodules or branches. False
-// when the sample has none.
-bool fix_numbers(const SampleFile& sample, std::vector<InputSpec>& inputs) {
+// Single numbers of the sample as known values: `int` and `bool` arguments may choose submodules or branches; with
+// `lists`, short lists of integers too, as ONNX gives shapes and axes. False when the sample has none.
+bool fix_numbers(const SampleFile& sample, std::vector<InputSpec>& inputs, bool lists) {
+  constexpr int64_t longest = 64;
   bool any = false;
   for (size_t i = 0; i < inputs.size(); ++i) {
     const Tensor* t = sample.find("in." + std::to_string(i));
     if (!t) t = sample.find(inputs[i].name);
-    if (!t || !t->shape.empty()) continue;
+    const bool list = t && lists && t->shape.size() == 1 && is_integer(t->dtype) && t->count() <= longest;
+    if (!t || (!t->shape.empty() && !list)) continue;
     inputs[i].value = std::make_shared<const Tensor>(*t);
     any = true;
   }
   return any;
+}
+
+// "3" or "3, 4", for values few enough to be fixed.
+std::string numbers_of(const Tensor& t) {
+  std::string out;
+  for (int64_t i = 0; i < t.count(); ++i) out += (i == 0 ? "" : ", ") + fmt::format("{}", get_double(t, i));
+  return out;
 }
 
 }  // namespace
@@ -79,6 +90,10 @@ Diag opaque_diag(const std::vector<OpaqueOperator>& opaque) {
          std::to_string(opaque.size()) + (opaque.size() == 1 ? " operator" : " operators") + " without a mapping, at " +
              std::to_string(total) + (total == 1 ? " place" : " places"),
          "rewrite these in the model, or report the operators");
+  if (std::all_of(opaque.begin(), opaque.end(), [](const OpaqueOperator& o) {
+        return o.foreign.find("must be known before the model runs") != std::string::npos;
+      }))
+    d.hint = "values that decide shapes are taken from --samples FILE.npz; or store them in the model as constants";
   // A vendor's own operators are no fault of the file.
   std::string vendor;
   for (const OpaqueOperator& o : opaque)
@@ -154,9 +169,19 @@ Result<Runnable> Runnable::open(const App& app, const std::string& path, const M
   import_options.progress = [&](double f) { progress.update(f); };
   Result<ImportedModel> model = frontend->import(r.path_, import_options);
   // What cannot be imported for every number may be imported for the sample's; the importer warns about each.
-  if (!model && !first.empty() && fix_numbers(first.front(), import_options.inputs)) {
+  const bool onnx = frontend->format == "onnx";
+  const bool open_ends = model && onnx && !model->opaque.empty();
+  if (open_ends && sampled && first.empty()) {
+    if (!options.samples.empty()) {
+      NPU_ASSIGN(first, read_samples({options.samples.front()}));
+    } else {
+      first = {options.given.front()};
+    }
+    import_options.inputs = known;
+  }
+  if ((!model || open_ends) && !first.empty() && fix_numbers(first.front(), import_options.inputs, onnx)) {
     Result<ImportedModel> again = frontend->import(r.path_, import_options);
-    if (again) {
+    if (again && (!model || again->opaque.size() < model->opaque.size())) {
       model = std::move(again);
       for (size_t i = 0; i < import_options.inputs.size(); ++i)
         if (import_options.inputs[i].value) r.fixed_.emplace_back(i, import_options.inputs[i].value);
@@ -189,11 +214,12 @@ std::vector<std::string> Runnable::output_names() const {
 
 Result<std::vector<Tensor>> Runnable::run(std::span<const Tensor> inputs, const ExecOptions& options) {
   for (const auto& [i, value] : fixed_) {
-    if (i >= inputs.size() || get_double(inputs[i], 0) == get_double(*value, 0)) continue;
+    if (i >= inputs.size() || (inputs[i].shape == value->shape && numbers_of(inputs[i]) == numbers_of(*value)))
+      continue;
     return Diag(diag::bad_input_data,
-                "input '" + contract_.inputs[i].name + "' was fixed to " + std::to_string(get_double(*value, 0)) +
-                    " when the model was read, the sample has " + std::to_string(get_double(inputs[i], 0)),
-                "this number decides the graph: give samples with another value in a run of their own")
+                "input '" + contract_.inputs[i].name + "' was fixed to " + numbers_of(*value) +
+                    " when the model was read, the sample has " + numbers_of(inputs[i]),
+                "this value decides the graph: give samples with another one in a run of their own")
         .at_tensor(contract_.inputs[i].name);
   }
   if (!executor_) {

@@ -381,6 +381,9 @@ Status OnnxImporter::add_inputs(Scope& s) {
                                                       to_string(fixed.shape), to_string(type.shape)));
       }
       v = model_.graph.add_constant(name + ".fixed", std::move(fixed));
+      Diag d(diag::unverified, "input '" + name + "' is fixed to the given value: the graph ignores it");
+      d.severity = Severity::warning;
+      model_.warnings.push_back(std::move(d));
     }
     if (!s.values.emplace(inputs[k]->name, OnnxValue{v, nullptr, false}).second) {
       return Diag(diag::corrupt, "one name is two inputs").at_tensor(name);

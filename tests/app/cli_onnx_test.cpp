@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include "app/cli_support.h"
+#include "frontends/onnx_build.h"
 #include "ir/npy.h"
 #include "ir/text.h"
 #include "writers/onnx_writer.h"
@@ -146,6 +147,32 @@ TEST_F(CliOnnx, PortRecordsTheOpsetInMetadataAndReport) {
   EXPECT_THAT(contents(out_.path("p") + "/report.html"), HasSubstr("ONNX opset 13"));
   EXPECT_EQ(npuport_run({"port", m, "--target", "ascend310b1", "-o", out_.path("q"), "--opset", "16"}).code, 0);
   EXPECT_EQ(opset_of(written_model(out_.path("q"))), "16");
+}
+
+// Reshape whose shape is an input: `model` writes it as a constant, so the file is made by hand.
+TEST_F(CliOnnx, ValuesThatDecideShapesComeFromTheSample) {
+  const std::string file = out_.path("vector.onnx");
+  put(file,
+      model_file(graph_proto({node_proto("Reshape", {"x", "shape"}, {"y"})},
+                             {value_info("x", {2, 6}), value_info("shape", {2}, 7)}, {value_info("y", {-1, -1})})));
+  const Ran alone = npuport_run({"convert", file, "-o", out_.path("a.tflite")});
+  EXPECT_EQ(alone.code, 2);
+  EXPECT_THAT(alone.err, HasSubstr("values that decide shapes are taken from --samples"));
+  const Tensor x = Tensor::of<float>({2, 6}, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11});
+  Tensor y = x;
+  y.shape = {3, 4};
+  const auto save = [&](const std::string& name, std::vector<int64_t> shape) {
+    const std::pair<std::string, Tensor> arrays[] = {
+        {"in.0", x}, {"in.1", Tensor::of<int64_t>({2}, std::span<const int64_t>(shape))}, {"out.0", y}};
+    EXPECT_TRUE(write_npz(out_.path(name), arrays));
+    return out_.path(name);
+  };
+  const std::string right = save("right.npz", {3, 4}), other = save("other.npz", {4, 3});
+  EXPECT_EQ(npuport_run({"verify", file, "--samples", right}).code, 0);
+  EXPECT_EQ(npuport_run({"convert", file, "-o", out_.path("a.tflite"), "--samples", right}).code, 0);
+  const Ran both = npuport_run({"run", file, "--samples", right, "--samples", other});
+  EXPECT_EQ(both.code, 2);
+  EXPECT_THAT(both.err, HasSubstr("was fixed to 3, 4"));
 }
 
 const char* kNet =

@@ -66,8 +66,8 @@ ValueId repeat_heads(Builder& b, ValueId x, int64_t heads) {
   return b.reshape(b.expand(aten_nn::unsqueeze(b, x, axis + 1), wide), flat);
 }
 
-// softmax(q·kᵀ * scale + mask), shape [..., queries, keys].
-ValueId attention_weights(Builder& b, ValueId q, ValueId k, ValueId mask, double scale) {
+// softmax(q·kᵀ * scale + mask), shape [..., queries, keys]; what it is taken of goes to `before`.
+ValueId attention_weights(Builder& b, ValueId q, ValueId k, ValueId mask, double scale, ValueId* before = nullptr) {
   const DType dtype = b.dtype(q);
   ValueId scores = b.op("matmul", {mul_scalar(b, q, scale), k}, {{"transpose_b", true}});
   ValueId live;
@@ -82,15 +82,16 @@ ValueId attention_weights(Builder& b, ValueId q, ValueId k, ValueId mask, double
         !finite ? term : b.op("maximum", {term, b.scalar(std::numeric_limits<float>::lowest() / 2, dtype)});
     scores = b.add(scores, safe);
   }
+  if (before != nullptr) *before = scores;
   const ValueId weights = b.op("softmax", {scores}, {{"axis", -1}});
   return live.valid() ? b.mul(weights, live) : weights;
 }
 
 struct Attention {
-  ValueId y, weights;
+  ValueId y, weights, scores = {};
 };
 
-Attention attend(AtenCall& c) {
+Attention attend(AtenCall& c, bool may_group) {
   Builder& b = c.b;
   const ValueId q = c.tensor("query");
   ValueId k = c.tensor("key"), v = c.tensor("value"), mask = c.tensor("attn_mask");
@@ -100,17 +101,39 @@ Attention attend(AtenCall& c) {
     c.fail(Diag(diag::shape_mismatch, "scaled_dot_product_attention: query and key need rank 2 or more"));
     return {};
   }
-  if (!c.is_none("enable_gqa") && c.flag("enable_gqa") && sq.size() >= 3) {
+  if (may_group && !c.is_none("enable_gqa") && c.flag("enable_gqa") && sq.size() >= 3) {
     k = repeat_heads(b, k, sq[sq.size() - 3]);
     v = repeat_heads(b, v, sq[sq.size() - 3]);
   }
   const double scale = c.is_none("scale") ? 1.0 / std::sqrt(static_cast<double>(sq.back())) : c.f("scale");
   if (c.flag("is_causal")) mask = causal_mask(b, sq[sq.size() - 2], sk[sk.size() - 2], b.dtype(q));
-  const ValueId weights = attention_weights(b, q, k, mask, scale);
-  return {b.op("matmul", {weights, v}), weights};
+  ValueId scores;
+  const ValueId weights = attention_weights(b, q, k, mask, scale, &scores);
+  return {b.op("matmul", {weights, v}), weights, scores};
 }
 
-void sdpa(AtenCall& c) { c.ret(attend(c).y); }
+void sdpa(AtenCall& c) { c.ret(attend(c, true).y); }
+
+// What exported programs hold once PyTorch has chosen a kernel: the same with by-products.
+void sdpa_math(AtenCall& c) {
+  const Attention a = attend(c, true);
+  c.ret(a.y);
+  c.ret(a.weights);
+}
+void with_logsumexp(AtenCall& c, const Attention& a) {
+  Builder& b = c.b;
+  c.ret(a.y);
+  if (b.failed()) return;
+  const std::vector<Attr> last{{"axes", Ints{-1}}, {"keepdims", true}};
+  const ValueId top = b.op("reduce_max", {a.scores}, last);
+  const ValueId sum = b.op("reduce_sum", {b.op("exp", {b.sub(a.scores, top)})}, last);
+  const ValueId rows = b.add(top, b.op("log", {sum}));
+  Shape s = b.shape(rows);
+  if (b.failed()) return;
+  s.pop_back();
+  c.ret(b.reshape(rows, s));
+}
+void sdpa_flash_cpu(AtenCall& c) { with_logsumexp(c, attend(c, false)); }
 
 // Splits [batch, length, heads * width] into [batch, heads, length, width].
 ValueId split_heads(Builder& b, ValueId x, int64_t heads) {
@@ -267,6 +290,14 @@ constexpr AtenRow kRows[] = {
     {.schema = "scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, float "
                "dropout_p=0.0, bool is_causal=False, *, float? scale=None, bool enable_gqa=False) -> Tensor",
      .fn = sdpa},
+    {.schema = "_scaled_dot_product_attention_math(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, "
+               "float dropout_p=0.0, bool is_causal=False, Tensor? dropout_mask=None, *, float? scale=None, bool "
+               "enable_gqa=False) -> (Tensor, Tensor)",
+     .fn = sdpa_math},
+    {.schema = "_scaled_dot_product_flash_attention_for_cpu(Tensor query, Tensor key, Tensor value, float "
+               "dropout_p=0.0, bool is_causal=False, *, Tensor? attn_mask=None, float? scale=None) -> (Tensor output, "
+               "Tensor logsumexp)",
+     .fn = sdpa_flash_cpu},
     {.schema =
          "_native_multi_head_attention(Tensor query, Tensor key, Tensor value, int embed_dim, int num_head, Tensor "
          "qkv_weight, Tensor qkv_bias, Tensor proj_weight, Tensor proj_bias, Tensor? mask=None, bool "

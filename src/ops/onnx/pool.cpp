@@ -76,15 +76,65 @@ void read_max_pool(OnnxRead& c) {
   if (indices) c.ret(1, whole_positions(c.b, out[1], p.shape, c.i("storage_order", 0) != 0));
 }
 
+bool dilated(const Pool& p) {
+  return std::any_of(p.w.dilation.begin(), p.w.dilation.end(), [](int64_t d) { return d != 1; });
+}
+
+// Sums over windows with gaps: each channel convolved with ones. Where a divisor is asked for, the number of places of
+// each window inside the tensor (`padding`: or its padding), a product over the dims, divides them.
+ValueId dilated_sums(OnnxRead& c, const Pool& p, ValueId x, bool divide, bool padding) {
+  Builder& b = c.b;
+  Ints end = p.w.pad_end;
+  ValueId counts;
+  for (size_t d = 0; d < p.n; ++d) {
+    const int64_t in = p.shape[d + 2], begin = p.w.pad_begin[d], reach = (p.w.kernel[d] - 1) * p.w.dilation[d];
+    const int64_t room = in + begin + p.w.pad_end[d] - reach - 1;
+    int64_t places = room / p.w.stride[d] + 1;
+    if (p.ceil && room % p.w.stride[d] != 0 && places * p.w.stride[d] < in + begin) ++places;
+    if (room < 0 || places < 1 || places > (1 << 24)) {
+      c.refuse("with a window larger than the input");
+      return {};
+    }
+    end[d] = std::max(end[d], (places - 1) * p.w.stride[d] + reach + 1 - in - begin);
+    Tensor t = Tensor::zeros(DType::f64, {places});
+    for (int64_t k = 0; k < places; ++k) {
+      int64_t inside = 0;
+      for (int64_t i = 0; i < p.w.kernel[d]; ++i) {
+        const int64_t at = k * p.w.stride[d] + i * p.w.dilation[d] - begin;
+        inside += padding ? at < in + p.w.pad_end[d] : at >= 0 && at < in;
+      }
+      t.mut<double>()[static_cast<size_t>(k)] = static_cast<double>(inside);
+    }
+    Shape line(p.n + 2, 1);
+    line[d + 2] = places;
+    const ValueId one = b.reshape(b.constant(cast_tensor(t, b.dtype(x))), line);
+    counts = counts.valid() ? b.mul(counts, one) : one;
+  }
+  Shape kernel{p.shape[1], 1};
+  kernel.insert(kernel.end(), p.w.kernel.begin(), p.w.kernel.end());
+  const ValueId ones = ox::full(b, kernel, ox::integer(1), b.dtype(x));
+  const std::string op = ox::spatial_op(c, "conv", p.n);
+  if (c.stopped()) return {};
+  const ValueId sums = b.op(op, {x, ones},
+                            {{"stride", p.w.stride},
+                             {"pad_begin", p.w.pad_begin},
+                             {"pad_end", end},
+                             {"dilation", p.w.dilation},
+                             {"groups", p.shape[1]}});
+  return divide ? b.div(sums, counts) : sums;
+}
+
 void read_average_pool(OnnxRead& c) {
   Pool p = pool(c);
   if (c.stopped()) return;
   const std::string op = ox::spatial_op(c, "avg_pool", p.n);
   const bool count_pad = c.i("count_include_pad", 0) != 0;
-  if (std::any_of(p.w.dilation.begin(), p.w.dilation.end(), [](int64_t d) { return d != 1; })) {
-    return c.refuse("with dilations");
-  }
   if (c.stopped()) return;
+  if (dilated(p)) {
+    const ValueId y = dilated_sums(c, p, p.x, true, count_pad);
+    if (!c.stopped()) c.ret(y);
+    return;
+  }
   auto attrs = attributes(p);
   attrs.emplace_back("count_include_pad", count_pad);
   c.ret(c.b.op(op, {p.x}, std::move(attrs)));
@@ -97,9 +147,6 @@ void read_lp_pool(OnnxRead& c) {
   const double power = c.f("p", 2);
   if (c.stopped()) return;
   const std::string op = ox::spatial_op(c, "avg_pool", p.n);
-  if (std::any_of(p.w.dilation.begin(), p.w.dilation.end(), [](int64_t d) { return d != 1; })) {
-    return c.refuse("with dilations");
-  }
   if (c.stopped() || power <= 0) return c.refuse(fmt::format("with p = {}", power));
   const ValueId magnitude = b.op("abs", {p.x});
   const ValueId powers = power == 1   ? magnitude
@@ -108,7 +155,8 @@ void read_lp_pool(OnnxRead& c) {
   auto attrs = attributes(p);
   attrs.emplace_back("count_include_pad", true);
   attrs.emplace_back("divisor_override", 1);
-  const ValueId sum = b.op(op, {powers}, std::move(attrs));
+  const ValueId sum = dilated(p) ? dilated_sums(c, p, powers, false, true) : b.op(op, {powers}, std::move(attrs));
+  if (c.stopped()) return;
   c.ret(power == 1 ? sum : power == 2 ? b.op("sqrt", {sum}) : b.op("pow", {sum, ox::like(b, sum, 1 / power)}));
 }
 

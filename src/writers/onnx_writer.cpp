@@ -43,13 +43,28 @@ Diag joined(std::vector<Diag> refusals, int opset) {
   return all;
 }
 
-// Outputs must be values of their own: one that is an input, a constant or another output is copied.
-void add_outputs(const Graph& g, OnnxEmit& emit, OnnxFrame& frame) {
+// A name for the stored form of a constant whose own name the output takes.
+std::string stored_name(const Graph& g, const std::string& name) {
+  std::string stored = name + "/value";
+  for (bool free = false; !free;) {
+    free = true;
+    for (uint32_t k = 0; k < g.value_slots() && free; ++k) free = g.value(ValueId{k}).name != stored;
+    if (!free) stored += "_";
+  }
+  return stored;
+}
+
+// Outputs must be values of their own: one that is an input, a constant or another output is copied. The copy of a
+// constant has its name: outputs are what callers know.
+void add_outputs(const Graph& g, OnnxEmit& emit, OnnxModel& model, OnnxFrame& frame) {
   std::set<int32_t> taken(frame.inputs.begin(), frame.inputs.end());
   for (const ValueId v : g.outputs()) {
     int32_t tensor = emit.value(v);
-    if (g.is_constant(v) || !taken.insert(tensor).second) {
-      tensor = emit.copy(tensor, fmt::format("{}_{}", g.value(v).name, frame.outputs.size()));
+    const std::string& name = g.value(v).name;
+    const bool constant = g.is_constant(v);
+    if (constant) model.tensors[static_cast<size_t>(tensor)].name = stored_name(g, name);
+    if (constant || !taken.insert(tensor).second) {
+      tensor = emit.copy(tensor, constant ? name : fmt::format("{}_{}", name, frame.outputs.size()));
       taken.insert(tensor);
     }
     frame.outputs.push_back(tensor);
@@ -84,7 +99,7 @@ Result<Attempt> attempt(const Graph& g, int opset, bool half) {
   }
   a.refusals = emit_nodes(g, emit);
   if (!a.refusals.empty()) return a;
-  add_outputs(g, emit, a.frame);
+  add_outputs(g, emit, a.model, a.frame);
   if (const auto why = emit.take_refusal()) return Diag(diag::not_representable, *why);
   emit.finish();
   if (const auto it = g.metadata.find("npuport.io"); it != g.metadata.end()) {

@@ -168,6 +168,72 @@ TEST(Onnx, SoftmaxFlattensUntilOpset12) {
   }
 }
 
+// ONNX Runtime's operators on quantised numbers, by hand: (q - zero) * scale on both sides.
+TEST(Onnx, QuantisedFormsComputeBetweenTheirScales) {
+  const auto bytes = [](std::string_view name, std::vector<int64_t> dims, std::string v, int type = 2) {
+    return tensor_proto(name, type, dims, v);
+  };
+  const std::string ms = "com.microsoft";
+  const auto scale = [](std::string_view name, float v) { return floats(name, {}, {v}); };
+  const std::vector<Proto> nodes{
+      node_proto("QLinearAdd", {"x", "s2", "z2", "b", "s4", "z4", "s1", "z3"}, {"sum"}, {}, ms),
+      node_proto("QLinearMul", {"x", "s2", "z2", "b", "s4", "z4", "s1", "z3"}, {"product"}, {}, ms),
+      node_proto("QLinearSigmoid", {"x", "s2", "z2", "s256", "z0"}, {"sigmoid"}, {}, ms),
+      node_proto("QLinearConcat", {"s2", "z0", "x", "s2", "z2", "b", "s4", "z4"}, {"both"}, {attr_int("axis", 0)}, ms),
+      node_proto("Reshape", {"x", "row"}, {"m"}),
+      node_proto("QGemm", {"m", "s2", "z2", "w", "s4", "i0", "c", "s1", "z3"}, {"gemm"}, {}, ms),
+      node_proto("QGemm", {"m", "s2", "z2", "w", "s4", "i0", "c"}, {"real"}, {}, ms)};
+  const std::vector<Proto> constants{scale("s1", 1),
+                                     scale("s2", 0.5F),
+                                     scale("s4", 0.25F),
+                                     scale("s256", 1.0F / 256),
+                                     bytes("z0", {}, std::string(1, 0)),
+                                     bytes("z2", {}, "\x02"),
+                                     bytes("z3", {}, "\x03"),
+                                     bytes("z4", {}, "\x04"),
+                                     bytes("i0", {}, std::string(1, 0), 3),
+                                     bytes("b", {2}, std::string("\x04\x64")),
+                                     bytes("w", {2, 1}, "\x04\xFE", 3),
+                                     tensor_proto("c", 6, {1}, std::string("\x08\0\0\0", 4)),
+                                     longs("row", {2}, {1, 2})};
+  std::vector<Proto> outputs;
+  for (const char* y : {"sum", "product", "sigmoid"}) outputs.push_back(value_info(y, {2}, 2));
+  outputs.push_back(value_info("both", {4}, 2));
+  outputs.push_back(value_info("gemm", {1, 1}, 2));
+  outputs.push_back(value_info("real", {1, 1}));
+  Proto m;
+  m.number(1, 8).add(7, graph_proto(nodes, {value_info("x", {2}, 2)}, outputs, constants));
+  m.add(8, Proto().number(2, 17)).add(8, Proto().text(1, ms).number(2, 1));
+  const auto model = import_bytes(m.bytes);
+  ASSERT_TRUE(model) << model.error().message;
+  ASSERT_TRUE(model->opaque.empty()) << model->opaque.front().foreign;
+  const auto out = run(*model, {Tensor::of<uint8_t>({2}, {10, 200})});  // 4 and 99; b is 0 and 24
+  ASSERT_TRUE(out) << out.error().message;
+  EXPECT_THAT(numbers(out->at(0)), ElementsAre(7, 126));
+  EXPECT_THAT(numbers(out->at(1)), ElementsAre(3, 255));    // 2376 does not fit
+  EXPECT_THAT(numbers(out->at(2)), ElementsAre(251, 255));  // sigmoid(4) * 256 = 251.4
+  EXPECT_THAT(numbers(out->at(3)), ElementsAre(8, 198, 0, 48));
+  // (8 * 4 + 198 * -2 + 8) * 0.125 = -44.5, clamped at 0 with the zero point.
+  EXPECT_THAT(numbers(out->at(4)), ElementsAre(0));
+  EXPECT_THAT(numbers(out->at(5)), ElementsAre(-44.5));
+}
+
+// Against the definition, and ONNX's own cases for the rest.
+TEST(Onnx, FourierTransformsAlongAnyAxis) {
+  const auto m = import_bytes(
+      model_file(graph_proto({node_proto("DFT", {"x"}, {"f"}, {attr_int("axis", 1)}),
+                              node_proto("DFT", {"f"}, {"y"}, {attr_int("axis", 1), attr_int("inverse", 1)})},
+                             {value_info("x", {1, 4, 1})}, {value_info("f", {1, 4, 2}), value_info("y", {1, 4, 2})})));
+  ASSERT_TRUE(m) << m.error().message;
+  const auto out = run(*m, {Tensor::of<float>({1, 4, 1}, {1, 2, 3, 5})});
+  ASSERT_TRUE(out) << out.error().message;
+  const double f[] = {11, 0, -2, 3, -3, 0, -2, -3}, y[] = {1, 0, 2, 0, 3, 0, 5, 0};
+  for (int64_t i = 0; i < 8; ++i) {
+    EXPECT_NEAR(get_double(out->at(0), i), f[i], 1e-6) << i;
+    EXPECT_NEAR(get_double(out->at(1), i), y[i], 1e-6) << i;
+  }
+}
+
 TEST(Onnx, OldOpsetsAreNamed) {
   expect_refused(import_bytes(model_file(graph_proto({node_proto("Relu", {"x"}, {"y"})}, x2, y2), 6)),
                  diag::unsupported, "opset 6");

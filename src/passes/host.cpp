@@ -186,10 +186,13 @@ class Splitter {
   }
 
   // "decoder.token_embedding" → "token_embedding"; the table's own name without ".weight" when there is no scope.
-  std::string module_of(NodeId id) const {
+  // The lookup's module; else its table's name; else, where the table is a computed value of no name ("v17"), what the
+  // ids are: "position_embedding".
+  std::string module_of(NodeId id, const std::string& ids) const {
     const Node& n = g_.node(id);
     if (!n.origins.empty() && !n.origins.front().scope.empty()) return n.origins.front().scope;
     std::string s = g_.value(n.inputs[0]).name;
+    if (s[0] == 'v' && s.find_first_not_of("0123456789", 1) == std::string::npos) return ids + "_embedding";
     if (s.ends_with(".weight")) s.resize(s.size() - 7);
     return s;
   }
@@ -233,10 +236,10 @@ class Splitter {
                                             [&](const Use& u) { return rest.contains(u.node); });
       HostStep step;
       step.kind = "embedding_lookup";
-      step.module = module_of(k.node);
+      step.inputs = {c_.io->file_inputs[k.input].name};
+      step.module = module_of(k.node, step.inputs[0]);
       step.table = k.table;
       step.file = unique_file(last_part(step.module), ".npy");
-      step.inputs = {c_.io->file_inputs[k.input].name};
       record("embedding_lookup", "The same rows of the same table, copied on the host.", {k.node},
              "host: " + step.file + " by " + step.inputs[0] + "\n");
       // Steps of kind graph take lookups' results by name, so the name is fixed before.

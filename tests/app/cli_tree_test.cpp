@@ -1,4 +1,4 @@
-// The small demo port leaves exactly the files listed in tests/app/golden/DEMO.txt. NPUPORT_UPDATE_GOLDEN=1 writes the
+// A port of a demo leaves exactly the files listed in tests/app/golden/DEMO.txt. NPUPORT_UPDATE_GOLDEN=1 writes the
 // lists.
 #include <cstdlib>
 
@@ -28,7 +28,7 @@ TEST_P(DemoTree, IsTheListedOne) {
   EXPECT_EQ(pages, 1U);
 }
 
-INSTANTIATE_TEST_SUITE_P(Demos, DemoTree, ::testing::Values("edsr-nano"), [](const auto& test) {
+INSTANTIATE_TEST_SUITE_P(Demos, DemoTree, ::testing::Values("edsr-nano", "whisper-nano"), [](const auto& test) {
   return std::string(test.param).substr(0, std::string(test.param).find('-'));
 });
 

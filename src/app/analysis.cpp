@@ -85,13 +85,16 @@ Fate fate_of(const Graph& g, NodeId id, const Target& target, const FormatMapper
     f.status = "ok";
     return f;
   }
-  f.reason = findings.front().why + (findings.front().actual.empty() ? "" : " (" + findings.front().actual + ")");
-  f.source = findings.front().evidence.source + " (" + std::string(name(findings.front().evidence.confidence)) + ")";
+  const auto because = [&](const npuport::Finding& finding) {
+    f.reason = finding.why + (finding.actual.empty() ? "" : " (" + finding.actual + ")");
+    f.source = finding.evidence.source + " (" + std::string(name(finding.evidence.confidence)) + ")";
+  };
+  because(findings.front());
   const Node& n = g.node(id);
   for (const npuport::Finding& l : left)
     if (shares_origin(prepared.node(l.node), n)) {
       f.status = "impossible";
-      f.reason = l.why + (l.actual.empty() ? "" : " (" + l.actual + ")");
+      because(l);
       return f;
     }
   f.status = "rewrite";

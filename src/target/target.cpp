@@ -71,6 +71,8 @@ class Loader : private TomlReader {
 
   void fill(const toml::table& root) {
     t_.name = text(root, "name", true);
+    // Without a title of its own a target must not pass for the one it extends.
+    if (!t_.title.empty()) t_.title = t_.name + ", from " + t_.title;
     set(root, "title", t_.title);
     set(root, "vendor", t_.vendor);
     set(root, "format", t_.format);

@@ -45,6 +45,33 @@ TEST(AnalysisTest, ListsEveryRefusedOperatorWithReasonAndPlace) {
   EXPECT_THAT(e.markdown(), HasSubstr("net\\|x"));
 }
 
+// What is left after rewriting may be refused for another reason than at first: reason and source belong together.
+TEST(AnalysisTest, AReasonComesWithItsOwnSource) {
+  Example e;
+  e.target = *parse_target(
+      "version = 1\nname = \"mine\"\nextends = \"mt8371\"\n[[rule]]\nid = \"short\"\nop = \"conv2d\"\nrequire = "
+      "\"out0.shape[1] < 2\"\nwhy = \"Rows are short\"\nsource = \"my notes\"\nconfidence = \"assumed\"\n",
+      "mine.toml");
+  e.graph = *parse_graph(R"(graph "g" {
+    input %x: f32[1,3,4,4]
+    const %w: f32[2,3,1,1] = [1.0,2.0,3.0,4.0,5.0,6.0]
+    %y: f32[1,2,4,4] = conv2d(%x, %w) @"net" "net.py:3" "aten::conv2d"
+    output %y
+  })");
+  const Graph prepared = *parse_graph(R"(graph "g" {
+    input %x: f32[1,4,4,3]
+    const %w: f32[2,3,1,1] = [1.0,2.0,3.0,4.0,5.0,6.0]
+    %y: f32[1,4,4,2] = conv2d(%x, %w) layout="nhwc" @"net" "net.py:3" "aten::conv2d"
+    output %y
+  })");
+  const FormatMapper format = format_mapper(e.target);
+  const Analysis a = analyse("part", e.graph, e.target, format, e.ledger, prepared, check(prepared, e.target, format));
+  ASSERT_EQ(a.entries.size(), 1U);
+  EXPECT_THAT(a.entries[0].reason, HasSubstr("Rows are short"));
+  EXPECT_EQ(a.entries[0].source, "my notes (assumed)");
+  EXPECT_EQ(e.target.title, "mine, from MediaTek MT8371 (Genio 520)");
+}
+
 TEST(AnalysisTest, DecisionsAreReadBackFromEitherFile) {
   Example e;
   const std::string md = e.markdown(), json = e.json();

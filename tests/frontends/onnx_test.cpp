@@ -234,6 +234,20 @@ TEST(Onnx, FourierTransformsAlongAnyAxis) {
   }
 }
 
+// Element 4 of 9 lies at (4 + 1/2) * 14 / 9 - 1/2 = 6 1/2 exactly: by way of a rounded scale it would fall below.
+TEST(Onnx, PositionsOnABorderAreExact) {
+  const Proto mode = Proto().text(1, "mode").text(4, "nearest").number(20, 3),
+              where = Proto().text(1, "coordinate_transformation_mode").text(4, "half_pixel").number(20, 3),
+              nearest = Proto().text(1, "nearest_mode").text(4, "round_prefer_ceil").number(20, 3);
+  const auto m = import_bytes(
+      model_file(graph_proto({node_proto("Resize", {"x", "", "", "sizes"}, {"y"}, {mode, where, nearest})},
+                             {value_info("x", {14})}, {value_info("y", {9})}, {longs("sizes", {1}, {9})})));
+  ASSERT_TRUE(m) << m.error().message;
+  const auto out = run(*m, {Tensor::of<float>({14}, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13})});
+  ASSERT_TRUE(out) << out.error().message;
+  EXPECT_THAT(numbers(out->at(0)), ElementsAre(0, 2, 3, 5, 7, 8, 10, 11, 13));
+}
+
 TEST(Onnx, OldOpsetsAreNamed) {
   expect_refused(import_bytes(model_file(graph_proto({node_proto("Relu", {"x"}, {"y"})}, x2, y2), 6)),
                  diag::unsupported, "opset 6");

@@ -15,6 +15,7 @@ struct Axis {
   int64_t in = 0, out = 0;
   double scale = 1;           // as given, or out / in
   double start = 0, end = 1;  // roi of tf_crop_and_resize
+  bool sized = false;         // the scale is out / in
 };
 
 struct Resize {
@@ -31,9 +32,11 @@ double source(const Resize& r, const Axis& a, int64_t o) {
     const double length = a.scale * in;  // not rounded where a scale was given
     return length == 1 ? 0 : x * (in - 1) / (length - 1);
   }
-  if (r.where == "asymmetric") return x / a.scale;
-  if (r.where == "pytorch_half_pixel") return a.out == 1 ? 0 : (x + 0.5) / a.scale - 0.5;
-  if (r.where == "tf_half_pixel_for_nn") return (x + 0.5) / a.scale;
+  // Of whole sizes in one step, so that what falls on a border stays there.
+  const auto back = [&](double v) { return a.sized ? v * in / out : v / a.scale; };
+  if (r.where == "asymmetric") return back(x);
+  if (r.where == "pytorch_half_pixel") return a.out == 1 ? 0 : back(x + 0.5) - 0.5;
+  if (r.where == "tf_half_pixel_for_nn") return back(x + 0.5);
   if (r.where == "tf_crop_and_resize") {
     if (a.out == 1) return 0.5 * (a.start + a.end) * (in - 1);
     return a.start * (in - 1) + x * (a.end - a.start) * (in - 1) / (out - 1);
@@ -43,7 +46,7 @@ double source(const Resize& r, const Axis& a, int64_t o) {
     const double adjustment = out / (a.scale * in);
     return in / 2 * (1 - adjustment) + (x + 0.5) / a.scale - 0.5;
   }
-  return (x + 0.5) / a.scale - 0.5;
+  return back(x + 0.5) - 0.5;
 }
 
 int64_t nearest_of(const Resize& r, double x) {
@@ -234,6 +237,7 @@ void read_resize(OnnxRead& c) {
     } else {
       a.out = sizes[i];
       a.scale = static_cast<double>(a.out) / static_cast<double>(std::max<int64_t>(a.in, 1));
+      a.sized = a.out > 0 && c.s("keep_aspect_ratio_policy", "stretch") == "stretch";
     }
     if (!roi.empty()) {
       if (roi.size() != 2 * chosen.size()) return c.fail(Diag(diag::corrupt, "roi of Resize"));

@@ -185,6 +185,14 @@ TEST_F(PortTest, GraphStepsRunOnTheHost) {
 }
 
 // Whatever bytes the metadata hold: an error or a port, never a crash.
+TEST_F(PortTest, AFileOfAnotherKindIsNoPort) {
+  write_text(port_.path("sound.wav"), "RIFF");
+  const auto port = rt::Port::open(port_.path("sound.wav"));
+  ASSERT_FALSE(port);
+  EXPECT_EQ(port.error().message, "this file is no port");
+  EXPECT_EQ(port.error().status, NPUPORT_BAD_INPUT);
+}
+
 TEST_F(PortTest, DamagedMetadata) {
   const std::string text = testing::read_text(port_.path("small_metadata.json"));
   std::mt19937 random(7);

@@ -1,6 +1,7 @@
 // Runs on the device (or under qemu): device_pipelines WHISPER_PORT SOUND EDSR_PORT PICTURE RESULT.png. Sound to text
 // and picture to picture with the host backend; prints the language and the text.
 #include <cstdio>
+#include <string_view>
 
 #include "pipelines/picture/upscale.h"
 #include "pipelines/whisper/audio.h"
@@ -38,11 +39,17 @@ int failed(const Diag& d) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 6) return 2;
+  const std::string_view what = argc > 1 ? argv[1] : "";
   npuport_runtime_host_register();
-  const Result<std::string> text = text_of(argv[1], argv[2]);
-  if (!text) return failed(text.error());
-  const Status enlarged = enlarge(argv[3], argv[4], argv[5]);
-  if (!enlarged) return failed(enlarged.error());
-  std::printf("%s\n", text->c_str());
+  if (what == "speech" && argc == 4) {
+    const Result<std::string> text = text_of(argv[2], argv[3]);
+    if (!text) return failed(text.error());
+    std::printf("%s\n", text->c_str());
+    return 0;
+  }
+  if (what == "picture" && argc == 5) {
+    const Status done = enlarge(argv[2], argv[3], argv[4]);
+    return done ? 0 : failed(done.error());
+  }
+  return 2;
 }

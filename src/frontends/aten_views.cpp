@@ -195,6 +195,9 @@ Status AtenBinder::assign(const TensorRef& t, ValueId v) {
 // The parent's new value after `v` was written into the view.
 Result<ValueId> AtenBinder::undo_view(const TensorRef& view, ValueId v) {
   NPU_ASSIGN(const ValueId base, read(view->parent));
+  // What an operator without a row made has no shape: all of the base is unknown from then on.
+  if (!b_.graph().type(v).known()) return v;
+  if (!b_.graph().type(base).known()) return base;
   const Shape base_shape = b_.shape(base);
   const ViewCall call{view->step->op, view->step->args, view->step->output};
   if (const std::optional<ViewRange> range = view_range(call, base_shape)) {

@@ -1,6 +1,7 @@
 // Runs a fuzz target without libFuzzer: every file of the named directories as it is, cut short at many places, and
 // with bytes changed by a fixed generator. Succeeds when nothing crashes; a missing or empty corpus is a failure.
-// NPUPORT_FUZZ_ROUNDS=N makes N times as many changed copies.
+// NPUPORT_FUZZ_ROUNDS=N makes N times as many changed copies; NPUPORT_FUZZ_KEEP=FILE writes each input there before it
+// is run, so that the one that crashed stays behind.
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
@@ -23,6 +24,10 @@ constexpr size_t kMaxSeed = 1 << 20;
 using Bytes = std::vector<uint8_t>;
 
 void run(const Bytes& bytes) {
+  static const char* const keep = std::getenv("NPUPORT_FUZZ_KEEP");
+  if (keep != nullptr)
+    std::ofstream(keep, std::ios::binary)
+        .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
   // A copy of exactly the right size on the heap lets the sanitizer see any read past its end.
   const Bytes exact(bytes);
   LLVMFuzzerTestOneInput(exact.data(), exact.size());

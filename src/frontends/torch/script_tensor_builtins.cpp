@@ -170,7 +170,9 @@ Result<bool> make_tensor(BuiltinCall& c) {
     for (const IValue& v : items) {
       TensorRef t = v.as_sym() ? v.as_sym()->tensor : v.as_tensor() ? v.as_tensor() : binder.number_tensor(v);
       NPU_ASSIGN(const ValueId id, binder.read(t));
-      parts.push_back(IValue(binder.fresh(binder.builder().cast(binder.builder().reshape(id, {1}), type))));
+      const ValueId one = binder.builder().cast(binder.builder().reshape(id, {1}), type);
+      NPU_TRY(binder.builder().take_status());
+      parts.push_back(IValue(binder.fresh(one)));
     }
     NPU_ASSIGN(const ValueId joined, binder.run("aten::cat", {IValue::list(std::move(parts)), IValue(0)}));
     const ValueId shaped = binder.builder().reshape(joined, shape);

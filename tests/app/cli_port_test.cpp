@@ -329,6 +329,10 @@ TEST_F(CliPort, RunTakesShapesFromItsInputs) {
   const Ran same = npuport_run({"verify", made("scripted.pt"), "--samples", made("net.npz"), "--json"});
   EXPECT_EQ(same.code, 0) << same.err;
   EXPECT_EQ(npuport_run({"run", made("scripted.pt"), "--input", "x=" + made("net.npz")}).code, 2);
+  // The last value is called out.0 like the output itself.
+  const Ran all = npuport_run({"run", made("net.pt"), "--samples", made("net.npz"), "--dump", "all", "-o", out});
+  EXPECT_EQ(all.code, 0) << all.err;
+  EXPECT_EQ(npuport_run({"verify", made("net.pt"), out, "--samples", made("net.npz")}).code, 0);
 }
 
 TEST_F(CliPort, ConvertOptionsChangeTheBordersOnlyWhenAsked) {

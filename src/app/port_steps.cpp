@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "app/decision_names.h"
 #include "app/legality.h"
@@ -220,6 +221,39 @@ Result<PortStep> step_import(PortContext& c) {
   return s;
 }
 
+namespace {
+
+// Where only approximate rewrites would make every part legal: which, and how to have them. Empty otherwise.
+std::string approximate_way(PortContext& c) {
+  if (c.run.options.allow_approximate) return {};
+  std::set<std::string> rows;
+  bool helps = true;
+  c.run.options.allow_approximate = true;
+  for (PartRun& p : c.run.parts) {
+    if (p.analysis.feasible()) continue;
+    if (!(helps = helps && p.imported.opaque.empty())) break;
+    const Graph rewritten = p.rewritten;
+    const IoContract contract = p.contract;
+    const Ledger ledger = p.ledger;
+    const int opset = p.opset;
+    const std::vector<std::string> tries = p.opset_tries;
+    const Result<std::vector<Finding>> left = prepare_part(c, p);
+    helps = left && left->empty();
+    for (const LedgerEntry& e : p.ledger.entries())
+      if (e.numerics == Numerics::approximate) rows.insert(e.rewrite);
+    p.rewritten = rewritten;
+    p.contract = contract;
+    p.ledger = ledger;
+    p.opset = opset;
+    p.opset_tries = tries;
+  }
+  c.run.options.allow_approximate = false;
+  if (!helps || rows.empty()) return {};
+  return fmt::format("; --allow-approximate would rewrite it ({})", fmt::join(rows, ", "));
+}
+
+}  // namespace
+
 Result<PortStep> step_analyze(PortContext& c) {
   PortStep s = make_step(2, "analyze", "analyze");
   for (PartRun& p : c.run.parts) {
@@ -236,7 +270,7 @@ Result<PortStep> step_analyze(PortContext& c) {
   NPU_TRY(write_analysis(c, s));
   const std::string impossible = impossible_list(c.run);
   s.verdict = impossible.empty() ? Verdict::pass : Verdict::fail;
-  if (!impossible.empty()) s.reason = "no rewrite for: " + impossible;
+  if (!impossible.empty()) s.reason = "no rewrite for: " + impossible + approximate_way(c);
   for (const PartRun& p : c.run.parts)
     s.details[p.spec->name] = Json{{"feasible", p.analysis.feasible()}, {"macs", p.analysis.macs}};
   NPU_TRY(remember(c, rewrite_key(c), s));

@@ -65,6 +65,18 @@ def torch_models(folder):
         torch.jit.save(torch.jit.trace(loud, h), os.path.join(folder, "loud.pt"))
         save(folder, "loud.npz", **{"in.0": h.numpy(), "out.0": loud(h).numpy()})
 
+    class Logarithm(nn.Module):  # between two layers, where no host step can be cut off
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(400, 400), nn.Linear(400, 400)
+
+        def forward(self, x):
+            return self.b(torch.log1p(torch.abs(self.a(x))))
+
+    logarithm, v = Logarithm().eval(), torch.randn(1, 400)
+    torch.jit.save(torch.jit.trace(logarithm, v), os.path.join(folder, "logarithm.pt"))
+    save(folder, "logarithm.npz", **{"in.0": v.numpy(), "out.0": logarithm(v).detach().numpy()})
+
     class Unsupported(nn.Module):
         def forward(self, x):
             a = torch.igamma(x, x)

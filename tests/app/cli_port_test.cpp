@@ -100,6 +100,21 @@ TEST_F(CliPort, MetadataAloneIsEnoughToRunTheOriginalSamples) {
   EXPECT_EQ(npuport_run({"run", out, "--samples", samples_[0]}).code, 2);
 }
 
+// A logarithm between two layers: refused, with the option that would help; with it, everything passes.
+TEST_F(CliPort, SaysWhereApproximateRewritesWouldHelp) {
+  model_ = made("logarithm.pt");
+  samples_ = {made("logarithm.npz")};
+  const std::string out = out_.path("o");
+  const Ran refused = port(out);
+  EXPECT_EQ(refused.code, 1) << refused.err;
+  EXPECT_EQ(verdicts(document(refused)), "PASS FAIL");
+  const std::string reason = document(refused)["steps"][1]["reason"];
+  EXPECT_NE(reason.find("--allow-approximate would rewrite it (log_by_roots)"), std::string::npos) << reason;
+  const Ran r = port(out, {"--allow-approximate"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  EXPECT_EQ(verdicts(document(r)), "PASS PASS PASS PASS PASS SKIP SKIP PASS");
+}
+
 TEST_F(CliPort, ASecondRunDoesNothingAndSaysSo) {
   const std::string out = out_.path("o");
   ASSERT_EQ(port(out).code, 0);

@@ -59,7 +59,7 @@ CommandResult dry_run(const Compiler& c, const Target& target, const CompileRequ
   NPU_ASSIGN(const auto commands, compile_commands(c, target, r));
   Outcome o;
   o.json = Json{{"verdict", "skipped"}, {"tool", c.tool}, {"path", c.facts.path}, {"commands", commands}};
-  const std::map<std::string, std::string> env = c.driver->environment(c.facts);
+  const std::map<std::string, std::string> env = c.driver->added_environment(c.facts);
   o.json["environment"] = env;
   for (const auto& argv : commands) {
     std::string line;

@@ -97,6 +97,25 @@ Result<Tool> find_tool(const App& app, Target& target, const DiagnoseArgs& args)
   return t;
 }
 
+// A cut that names nothing would be no cut.
+Status check_cuts(const Graph& g, const std::vector<std::string>& cuts) {
+  for (const std::string& cut : cuts) {
+    std::string names;
+    bool known = false;
+    size_t listed = 0;
+    for (const NodeId id : g.topological())
+      for (const ValueId v : g.node(id).outputs) {
+        const std::string& name = g.value(v).name;
+        known = known || name == cut;
+        if (!name.empty() && listed++ < 40) names += (names.empty() ? "" : ", ") + name;
+      }
+    if (!known)
+      return Diag(diag::usage, "--cut " + cut + ": no operator makes a value of that name",
+                  "values of the model as it is compiled: " + names + (listed > 40 ? " …" : ""));
+  }
+  return {};
+}
+
 Result<std::vector<DiagnoseSample>> bound_samples(const Runnable& model, const DiagnoseArgs& args) {
   std::vector<DiagnoseSample> out;
   if (args.options.samples.empty()) return out;
@@ -154,6 +173,7 @@ CommandResult diagnose(const App& app, const DiagnoseArgs& args) {
     for (const IllegalNode& n : prepared.left) d.with_note(n.findings.front());
     return d;
   }
+  NPU_TRY(check_cuts(prepared.graph, args.cuts));
   r.graph = std::move(prepared.graph);
   r.io = std::move(prepared.io);
   r.passes.split_host = !args.no_host;

@@ -36,6 +36,10 @@ const std::vector<Tool>& tools() {
        "runs written .onnx files by ONNX Runtime",
        {"-c", "import onnxruntime; print('onnxruntime', onnxruntime.__version__)"},
        "the ONNX Runtime check of step 5"},
+      {"device-runner",
+       "runs compiled files where their NPU is: PATH MODEL IN.npz OUT.npz",
+       {"--version"},
+       "the check of compiled files against PyTorch in step 7"},
   };
   return list;
 }

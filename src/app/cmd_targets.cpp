@@ -32,10 +32,10 @@ Json target_json(const Target& t) {
                               {"confidence", std::string(name(r.evidence.confidence))}});
   j["compiler"] = Json{{"driver", t.compiler.driver}, {"options", t.compiler.options}};
   if (const Driver* d = find_driver(t.compiler.driver)) {
-    for (const FlagProfile& p : d->profiles())
+    for (const FlagProfile& p : d->flag_profiles())
       j["compiler"]["profiles"].push_back(
           Json{{"name", std::string(p.name)}, {"flags", p.flags}, {"why", std::string(p.why)}});
-    for (const FlagNote& n : d->notes()) j["compiler"]["flags"][std::string(n.flag)] = std::string(n.why);
+    for (const FlagNote& n : d->flag_notes()) j["compiler"]["flags"][std::string(n.flag)] = std::string(n.why);
   }
   return j;
 }
@@ -62,7 +62,7 @@ std::string details(const Target& t) {
                           : "  any other operator: not on the list, needs a rewrite\n";
   if (const Driver* d = find_driver(t.compiler.driver)) {
     out += fmt::format("  compiler {}, arguments: {}\n", d->name, join(t.compiler.options, " "));
-    for (const FlagProfile& p : d->profiles())
+    for (const FlagProfile& p : d->flag_profiles())
       out += fmt::format("  --profile {:<12} {}: {}\n", p.name, p.why, join(p.flags, " "));
   }
   for (const Rule& r : t.rules)

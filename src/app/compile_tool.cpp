@@ -111,7 +111,7 @@ Result<std::string> compile_script(const Compiler& c, const Target& target, cons
       variable, fs::path(c.tool).filename().string(), up);
   if (checked)
     out += "sha256sum -c SHA256SUMS >/dev/null || { echo 'error: the files were damaged on the way' >&2; exit 2; }\n";
-  if (!c.driver->environment({"x/bin/tool", "", "", {}}).empty())
+  if (!c.driver->added_environment({"x/bin/tool", "", "", {}}).empty())
     out +=
         "case \"$tool\" in */bin/*) LD_LIBRARY_PATH=${tool%/bin/*}/lib; export LD_LIBRARY_PATH;; esac  # its own "
         "libraries\n";

@@ -142,7 +142,13 @@ class Session {
   }
 
   void say(const HuntStep& s) {
+    keep(s);
+    show(s);
+  }
+  void keep(const HuntStep& s) {
     report_["steps"].push_back(Json{{"question", s.question}, {"result", s.result}, {"decision", s.decision}});
+  }
+  void show(const HuntStep& s) const {
     app_.log(0, fmt::format("{}  {}", s.question, s.result));
     app_.log(1, "  -> " + s.decision);
   }
@@ -275,9 +281,9 @@ class Session {
       how.cuts = r_.cuts;
       how.kinds = [&](NodeId id) { return kinds_(snapshot, id); };
       how.suspects = suspects(snapshot);
-      how.log = [](const HuntStep&) {};
+      how.log = [this](const HuntStep& s) { show(s); };
       NPU_ASSIGN(const Hunt h, hunt(oracle, how));
-      for (const HuntStep& s : h.steps) say(s);
+      for (const HuntStep& s : h.steps) keep(s);
       spent_ += h.counts.compiles;
       NPU_TRY(learn(oracle, h, kinds_, whitelist_, refusals_));
       Json j = hunt_json(order, h);
@@ -285,6 +291,8 @@ class Session {
       NPU_TRY(write_culprits(order, h, round, j));
       if (!h.passes && (h.culprits.empty() || !r_.cure)) {
         last_ = h.refuses_everything ? h.open : h.open.empty() && !h.sizes.empty() ? size_sentence(h) : h.open;
+        if (last_.empty() && !r_.cure)
+          last_ = fmt::format("{} culprits found, and no cure was asked for", h.culprits.size());
         report_["rounds"].push_back(std::move(j));
         return {};
       }

@@ -104,7 +104,8 @@ std::string compile_key(const PortContext& c) {
   const Driver* driver = find_driver(c.run.target.compiler.driver);
   if (!driver) return rewrite_key(c);
   const std::string tool = tool_path(c.run.app, driver_tool(*driver, c.run.target));
-  return rewrite_key(c) + "+" + tool + "+" + (tool.empty() ? "" : tool_digest(tool)) +
+  return rewrite_key(c) + "+" + tool + "+" + (tool.empty() ? "" : tool_digest(tool)) + "+" +
+         tool_path(c.run.app, "device-runner") +
          (c.run.options.bundle.empty() ? "" : "+bundle " + c.run.options.bundle);
 }
 

@@ -18,6 +18,7 @@
 #include "base/diag_codes.h"
 #include "base/hash.h"
 #include "base/text.h"
+#include "drivers/diagnose/lint.h"
 
 namespace npuport::app {
 namespace {
@@ -252,6 +253,30 @@ std::string approximate_way(PortContext& c) {
   return fmt::format("; --allow-approximate would rewrite it ({})", fmt::join(rows, ", "));
 }
 
+// What is known to trouble vendor compilers, said before any of them runs (S3-40, S3-41): a warning per kind with its
+// first places in the user's code and the cure.
+void add_lint(const PartRun& p, PortStep& s) {
+  for (const diagnose::Lint& l : diagnose::lint(p.imported.graph)) {
+    Diag d(diag::illegal_for_target,
+           fmt::format("part {}: {} ({} {})", p.spec->name, l.what, l.count, l.count == 1 ? "place" : "places"),
+           l.cure);
+    d.severity = Severity::warning;
+    std::string first;
+    for (const Origin& o : l.places) {
+      if (o.source.empty()) continue;
+      if (first.empty()) {
+        first = o.source;
+        d.at_source(o.source);
+      } else if (o.source != first) {
+        Diag also(diag::illegal_for_target, "also here");
+        also.severity = Severity::note;
+        d.with_note(std::move(also.at_source(o.source)));
+      }
+    }
+    s.problems.push_back(std::move(d));
+  }
+}
+
 }  // namespace
 
 Result<PortStep> step_analyze(PortContext& c) {
@@ -261,6 +286,7 @@ Result<PortStep> step_analyze(PortContext& c) {
       p.analysis = opaque_analysis(p.spec->name, p.imported, c.run.target);
       continue;
     }
+    add_lint(p, s);
     NPU_ASSIGN(const std::vector<Finding> left, prepare_part(c, p));
     const Target target = at_opset(c.run.target, p.opset);
     p.analysis = analyse(p.spec->name, p.imported.graph, target, format_mapper(target), p.ledger, p.rewritten, left);

@@ -1,5 +1,6 @@
 #include "base/subprocess.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <poll.h>
@@ -13,6 +14,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 
 #include "base/diag_codes.h"
 
@@ -66,6 +68,28 @@ class GroupSlot {
  private:
   std::atomic<pid_t>* slot_ = nullptr;
 };
+
+// In the environment of each run, and so of everything it starts.
+constexpr const char* kMarker = "NPUPORT_RUN";
+
+// Kills every process whose environment holds the entry: a tool's helpers may have left its process group and session.
+void kill_marked(const std::string& entry) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir("/proc"), ::closedir);
+  if (!folder) return;
+  while (const dirent* e = ::readdir(folder.get())) {
+    char* end = nullptr;
+    const long pid = std::strtol(e->d_name, &end, 10);
+    if (*end != '\0' || pid <= 1 || pid == ::getpid()) continue;
+    const int fd = ::open(fmt::format("/proc/{}/environ", pid).c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) continue;  // another user's
+    std::string text(1, '\0');
+    std::array<char, 65536> block;
+    for (ssize_t n; text.size() < (size_t{4} << 20) && (n = ::read(fd, block.data(), block.size())) > 0;)
+      text.append(block.data(), static_cast<size_t>(n));
+    ::close(fd);
+    if (text.find('\0' + entry + '\0') != std::string::npos) ::kill(static_cast<pid_t>(pid), SIGKILL);
+  }
+}
 
 // Keeps the start and the end of a stream.
 class Capture {
@@ -185,8 +209,15 @@ void set_nonblocking(int fd) { ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NON
 // Moves bytes between the pipes and the buffers until the child has ended and the pipes are dry, or time is up.
 class Session {
  public:
-  Session(const ProcessOptions& options, pid_t pid, Pipe& in, Pipe& out, Pipe& err)
-      : options_(options), pid_(pid), in_(in), out_(out), err_(err), out_text_(options.keep), err_text_(options.keep) {}
+  Session(const ProcessOptions& options, std::string marker, pid_t pid, Pipe& in, Pipe& out, Pipe& err)
+      : options_(options),
+        marker_(std::move(marker)),
+        pid_(pid),
+        in_(in),
+        out_(out),
+        err_(err),
+        out_text_(options.keep),
+        err_text_(options.keep) {}
 
   ProcessResult run() {
     while (!ended_ || out_.read_end >= 0 || err_.read_end >= 0) {
@@ -196,7 +227,8 @@ class Session {
       // Once the child is gone, what its own children still print within a moment is kept; then they are stopped.
       if (ended_ && Clock::now() - ended_at_ > std::chrono::milliseconds(200)) break;
     }
-    ::kill(-pid_, SIGKILL);  // leftovers of the group
+    ::kill(-pid_, SIGKILL);                                            // leftovers of the group
+    if (result_.timed_out || result_.cancelled) kill_marked(marker_);  // and those that left it
     result_.out = out_text_.text();
     result_.err = err_text_.text();
     result_.out_bytes = out_text_.total();
@@ -217,7 +249,9 @@ class Session {
   void step() {
     std::array<pollfd, 3> fds = {pollfd{out_.read_end, POLLIN, 0}, pollfd{err_.read_end, POLLIN, 0},
                                  pollfd{in_.write_end, POLLOUT, 0}};
-    ::poll(fds.data(), fds.size(), 20);
+    // Both streams closed: the child is about to end, and waiting long for that would be most of a short run.
+    const bool closed = out_.read_end < 0 && err_.read_end < 0;
+    ::poll(fds.data(), fds.size(), closed ? 1 : 20);
     if (fds[0].revents) drain(out_, out_text_, false);
     if (fds[1].revents) drain(err_, err_text_, true);
     if (fds[2].revents) feed();
@@ -253,6 +287,7 @@ class Session {
   }
 
   const ProcessOptions& options_;
+  std::string marker_;
   pid_t pid_;
   Pipe &in_, &out_, &err_;
   Capture out_text_, err_text_;
@@ -287,7 +322,10 @@ Result<ProcessResult> run_process(const ProcessOptions& options) {
     return Diag(diag::not_readable, fmt::format("cannot make a pipe: {}", std::strerror(errno)),
                 "close other programs or raise the limit of open files");
   std::vector<std::string> argv = options.argv;
-  std::vector<std::string> env = environment(options.env);
+  static std::atomic<unsigned> counter = 0;
+  std::map<std::string, std::string> marked = options.env;
+  marked[kMarker] = fmt::format("{}.{}", ::getpid(), counter++);
+  std::vector<std::string> env = environment(marked);
   const std::vector<char*> argv_pointers = pointers(argv);
   const std::vector<char*> env_pointers = pointers(env);
   const Start start{program.c_str(),
@@ -324,7 +362,7 @@ Result<ProcessResult> run_process(const ProcessOptions& options) {
   set_nonblocking(err.read_end);
   set_nonblocking(in.write_end);
   if (options.stdin_text.empty()) in.close_write();
-  return Session(options, pid, in, out, err).run();
+  return Session(options, kMarker + ("=" + marked[kMarker]), pid, in, out, err).run();
 }
 
 void kill_children() {

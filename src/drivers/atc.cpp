@@ -17,8 +17,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::map<std::string, std::string> environment(const ToolFacts&) { return {}; }
-
 // atc does not say its version in every release: the installation does.
 std::string installed_version(const std::string& path) {
   std::error_code ec;
@@ -55,14 +53,6 @@ constexpr FlagNote kNotes[] = {
     {"--precision_mode=allow_mix_precision", "float16 where the vendor's lists allow it, float32 elsewhere"},
     {"--mode=3", "pre-check: is there a parser for every operator (not: a kernel)"}};
 std::span<const FlagNote> notes() { return kNotes; }
-std::span<const FlagProfile> profiles() { return {}; }
-
-std::string setting(const Target& t, const CompileRequest& r, const std::string& key) {
-  if (const auto it = r.options.find(key); it != r.options.end()) return it->second;
-  if (const auto it = t.compiler.settings.find(key); it != t.compiler.settings.end()) return it->second;
-  const auto it = t.identity.find(key);
-  return it == t.identity.end() ? std::string() : it->second;
-}
 
 // Letters, digits and "_-./" only: what atc's own check lets through (it also takes Chinese letters).
 bool plain_path(const std::string& path) {
@@ -166,9 +156,7 @@ Result<std::vector<std::vector<std::string>>> commands(const ToolFacts& tool, co
   argv.insert(argv.end(), {"--output_type=FP32", "--soc_version=" + soc});
   argv.insert(argv.end(), precision.begin(), precision.end());
   argv.insert(argv.end(), t.compiler.options.begin(), t.compiler.options.end());
-  for (const std::string& unwanted : r.drop)
-    if (std::erase(argv, unwanted) == 0)
-      return Diag(diag::usage, unwanted + " is not among the arguments: " + join(argv, " "), "nothing to drop");
+  NPU_TRY(drop_arguments(r, argv));
   argv.insert(argv.end(), r.extra.begin(), r.extra.end());
   out.push_back(std::move(argv));
   return out;
@@ -307,9 +295,7 @@ constinit const Driver atc_driver = {.name = "atc",
                                      .suffix = ".om",
                                      .probe = probe,
                                      .commands = commands,
-                                     .environment = environment,
                                      .run = run,
-                                     .profiles = profiles,
                                      .notes = notes};
 
 constinit const Driver amct_onnx_driver = {.name = "amct_onnx",
@@ -319,9 +305,7 @@ constinit const Driver amct_onnx_driver = {.name = "amct_onnx",
                                            .suffix = "_deploy_model.onnx",
                                            .probe = amct_probe,
                                            .commands = amct_commands,
-                                           .environment = environment,
                                            .run = amct_run,
-                                           .profiles = profiles,
                                            .notes = notes,
                                            .produces = amct_produces};
 

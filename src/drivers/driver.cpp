@@ -45,7 +45,7 @@ void add(Sha256& hash, std::string_view text) { hash.update(fmt::format("{}:{}",
 Result<std::string> cache_key(const Driver& d, const ToolFacts& tool, const Target& target, const CompileRequest& r,
                               const std::string& model_hash) {
   Sha256 hash;
-  add(hash, "npuport compile 1");
+  add(hash, "npuport compile 2");  // a new number when verdicts are made in another way
   add(hash, d.name);
   add(hash, tool.path);
   add(hash, tool.version);
@@ -60,7 +60,7 @@ Result<std::string> cache_key(const Driver& d, const ToolFacts& tool, const Targ
   NPU_ASSIGN(const auto commands, d.commands(tool, target, neutral));
   for (const auto& argv : commands)
     for (const std::string& word : argv) add(hash, word);
-  for (const auto& [key, value] : d.environment(tool)) add(hash, key + "=" + value);
+  for (const auto& [key, value] : d.added_environment(tool)) add(hash, key + "=" + value);
   if (d.files) {
     NPU_ASSIGN(const auto files, d.files(target, neutral));
     for (const auto& [file, text] : files) add(hash, file + "=" + text);
@@ -195,7 +195,7 @@ Result<CompileOutcome> compile(const Driver& d, const ToolFacts& tool, const Tar
     for (const auto& [file, text] : files) NPU_TRY(write_file(r.work_folder + "/" + file, text));
   }
   NPU_ASSIGN(CompileOutcome o, d.run(tool, target, r));
-  o.env = d.environment(tool);
+  o.env = d.added_environment(tool);
   o.log = r.log;
   const bool kept = o.verdict == CompileVerdict::accepted || o.verdict == CompileVerdict::misplaced;
   // A compiler that failed may leave half a file, and nobody must take it for a model.

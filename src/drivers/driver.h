@@ -111,17 +111,24 @@ struct Driver {
   // unprobed (a bare name as path). usage for arguments the compiler does not take.
   Result<std::vector<std::vector<std::string>>> (*commands)(const ToolFacts& tool, const Target& target,
                                                             const CompileRequest& request);
-  // What has to be added to the environment.
-  std::map<std::string, std::string> (*environment)(const ToolFacts& tool);
   // Runs it. Errors only for our own faults (disk full, bad options); a compiler's "no" is an outcome. Paths are
   // absolute, the work folder exists. Called through `compile` below.
   Result<CompileOutcome> (*run)(const ToolFacts& tool, const Target& target, const CompileRequest& request);
-  std::span<const FlagProfile> (*profiles)();
-  std::span<const FlagNote> (*notes)();
+  // What has to be added to the environment. Null: nothing.
+  std::map<std::string, std::string> (*environment)(const ToolFacts& tool) = nullptr;
+  // Named sets of flags, and what flags do. Null: none.
+  std::span<const FlagProfile> (*profiles)() = nullptr;
+  std::span<const FlagNote> (*notes)() = nullptr;
   // Files the commands need in the work folder (a generated script): name → contents. Null: none.
   Result<std::map<std::string, std::string>> (*files)(const Target& target, const CompileRequest& request) = nullptr;
   // Where the tool itself puts the artefact, when that is not `output`; `run` moves it. Null: it takes a name.
   std::string (*produces)(const CompileRequest& request) = nullptr;
+
+  std::map<std::string, std::string> added_environment(const ToolFacts& t) const {
+    return environment ? environment(t) : std::map<std::string, std::string>();
+  }
+  std::span<const FlagProfile> flag_profiles() const { return profiles ? profiles() : std::span<const FlagProfile>(); }
+  std::span<const FlagNote> flag_notes() const { return notes ? notes() : std::span<const FlagNote>(); }
 };
 
 std::span<const Driver> drivers();

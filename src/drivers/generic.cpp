@@ -12,12 +12,11 @@
 namespace npuport {
 namespace {
 
-std::map<std::string, std::string> environment(const ToolFacts&) { return {}; }
-
 Result<ToolFacts> probe(const std::string& path) {
   ToolFacts t;
   t.path = path;
-  const Result<std::string> version = ask_tool({path, "--version"});
+  // A script of the user's may know no --version and begin to work, or to wait for something.
+  const Result<std::string> version = ask_tool({path, "--version"}, {}, std::chrono::seconds(5));
   if (!version && version.error().code == &diag::tool_missing) return version.error();
   if (version)
     t.version = valid_utf8(trim(std::string_view(*version).substr(0, std::min<size_t>(version->find('\n'), 200))));
@@ -36,9 +35,7 @@ Result<std::vector<std::vector<std::string>>> commands(const ToolFacts& tool, co
       t.compiler.command.find("{output}") == std::string::npos)
     return Diag(diag::usage, "the command of target " + t.name + " lacks {input} or {output}", "name both")
         .in_file(t.file);
-  for (const std::string& unwanted : r.drop)
-    if (std::erase(argv, unwanted) == 0)
-      return Diag(diag::usage, unwanted + " is not among the arguments: " + join(argv, " "), "nothing to drop");
+  NPU_TRY(drop_arguments(r, argv));
   // One pass a placeholder, and never on what was put in: a file may be called {output}.
   for (std::string& word : argv) {
     std::string out;
@@ -137,13 +134,15 @@ Result<CompileOutcome> run(const ToolFacts& tool, const Target& t, const Compile
   return o;
 }
 
-std::span<const FlagProfile> profiles() { return {}; }
-std::span<const FlagNote> notes() { return {}; }
-
 }  // namespace
 
-constinit const Driver generic_driver = {
-    "generic", "",   "any command named in the target's file", "", "", probe, commands, environment, run,
-    profiles,  notes};
+constinit const Driver generic_driver = {.name = "generic",
+                                         .tool = "",
+                                         .doc = "any command named in the target's file",
+                                         .input = "",
+                                         .suffix = "",
+                                         .probe = probe,
+                                         .commands = commands,
+                                         .run = run};
 
 }  // namespace npuport

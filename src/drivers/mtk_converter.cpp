@@ -98,8 +98,6 @@ constexpr std::pair<std::string_view, std::string_view> kTypes[] = {
     {"float32", "torch.float32"}, {"float16", "torch.float16"}, {"int32", "torch.int32"}, {"int64", "torch.int64"},
     {"bool", "torch.bool"},       {"uint8", "torch.uint8"},     {"int8", "torch.int8"}};
 
-std::map<std::string, std::string> environment(const ToolFacts&) { return {}; }
-
 // Prints versions; every package the converter needs that is there.
 constexpr const char* kAsk = R"PY(import sys
 import mtk_converter as m
@@ -218,9 +216,6 @@ Result<CompileOutcome> run(const ToolFacts& tool, const Target& t, const Compile
   NPU_TRY(log.close());
   return o;
 }
-
-std::span<const FlagProfile> profiles() { return {}; }
-std::span<const FlagNote> notes() { return {}; }
 
 Result<std::pair<std::string, std::string>> shape_and_type(std::string_view text) {
   const size_t colon = text.find(':');
@@ -425,10 +420,7 @@ constinit const Driver mtk_converter_driver = {.name = "mtk_converter",
                                                .suffix = ".tflite",
                                                .probe = probe,
                                                .commands = commands,
-                                               .environment = environment,
                                                .run = run,
-                                               .profiles = profiles,
-                                               .notes = notes,
                                                .files = files};
 
 }  // namespace npuport

@@ -156,9 +156,7 @@ Result<std::vector<std::string>> default_flags(const Target& t, const CompileReq
     }
     flags = row->flags;
   }
-  for (const std::string& unwanted : r.drop)
-    if (std::erase(flags, unwanted) == 0)
-      return Diag(diag::usage, unwanted + " is not among the arguments: " + join(flags, " "), "nothing to drop");
+  NPU_TRY(drop_arguments(r, flags));
   return flags;
 }
 
@@ -370,9 +368,16 @@ LogFacts parse_ncc_log(std::string_view text) {
   return parser.take();
 }
 
-constinit const Driver ncc_tflite_driver = {"ncc-tflite", "ncc-tflite", "MediaTek compiler, .tflite to .dla",
-                                            "tflite",     ".dla",       probe,
-                                            commands,     environment,  run,
-                                            profiles,     notes};
+constinit const Driver ncc_tflite_driver = {.name = "ncc-tflite",
+                                            .tool = "ncc-tflite",
+                                            .doc = "MediaTek compiler, .tflite to .dla",
+                                            .input = "tflite",
+                                            .suffix = ".dla",
+                                            .probe = probe,
+                                            .commands = commands,
+                                            .run = run,
+                                            .environment = environment,
+                                            .profiles = profiles,
+                                            .notes = notes};
 
 }  // namespace npuport

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
 
 #include "base/diag_codes.h"
 #include "base/text.h"
@@ -21,8 +22,6 @@ namespace {
 
 constexpr const char* kScript = "rknn_build.py";
 
-std::map<std::string, std::string> environment(const ToolFacts&) { return {}; }
-
 Result<ToolFacts> probe(const std::string& path) {
   ToolFacts t;
   t.path = path;
@@ -36,13 +35,6 @@ Result<ToolFacts> probe(const std::string& path) {
   t.version = trim(std::string_view(version).substr(at, version.find('\n', at) - at));
   t.digest = tool_digest(path);
   return t;
-}
-
-std::string setting(const Target& t, const CompileRequest& r, const std::string& key) {
-  if (const auto it = r.options.find(key); it != r.options.end()) return it->second;
-  if (const auto it = t.compiler.settings.find(key); it != t.compiler.settings.end()) return it->second;
-  const auto it = t.identity.find(key);
-  return it == t.identity.end() ? std::string() : it->second;
 }
 
 Result<std::vector<std::vector<std::string>>> commands(const ToolFacts& tool, const Target& t,
@@ -63,6 +55,7 @@ Result<std::vector<std::vector<std::string>>> commands(const ToolFacts& tool, co
       argv.insert(argv.end(), {"--quantized-dtype", dtype});
   }
   argv.insert(argv.end(), t.compiler.options.begin(), t.compiler.options.end());
+  NPU_TRY(drop_arguments(r, argv));
   argv.insert(argv.end(), r.extra.begin(), r.extra.end());
   return std::vector<std::vector<std::string>>{argv};
 }
@@ -71,10 +64,38 @@ Result<std::map<std::string, std::string>> files(const Target&, const CompileReq
   return std::map<std::string, std::string>{{kScript, std::string(rknn_build_script())}};
 }
 
+// "(1,5,2),(4)" → "(1,5,2)".
+std::string first_shape(const Json& row, const char* key) {
+  const std::string all = row.value(key, "");
+  return all.substr(0, all.find(')') + 1);
+}
+
+// The toolkit turns inputs and outputs that are not of rank 4 into its own layout by a Reshape on the CPU: no operator
+// of the model, and no cut or rewrite takes it away. One for each input and output.
+class Borders {
+ public:
+  explicit Borders(const Json& placement) {
+    for (const Json& row : placement) {
+      if (row.value("operator", "") == "InputOperator") inputs_.insert(first_shape(row, "out"));
+      if (row.value("operator", "") == "OutputOperator") outputs_.insert(first_shape(row, "in"));
+    }
+  }
+  bool take(const Json& row) {
+    if (row.value("operator", "") != "Reshape") return false;
+    if (const auto it = inputs_.find(first_shape(row, "in")); it != inputs_.end()) return inputs_.erase(it), true;
+    if (const auto it = outputs_.find(first_shape(row, "out")); it != outputs_.end()) return outputs_.erase(it), true;
+    return false;
+  }
+
+ private:
+  std::multiset<std::string> inputs_, outputs_;
+};
+
 // Operators on the CPU are allowed unless the user wants none: `cpu = "refuse"`.
 void check_placement(const Target& t, const CompileRequest& r, CompileOutcome& o) {
   if (o.verdict != CompileVerdict::accepted || !o.placement.is_array()) return;
-  size_t cpu = 0, npu = 0;
+  size_t cpu = 0, npu = 0, border = 0;
+  Borders borders(o.placement);
   std::vector<CompilerFinding> found;
   for (const Json& row : o.placement) {
     const std::string op = row.value("operator", ""), target = row.value("target", "");
@@ -83,11 +104,16 @@ void check_placement(const Target& t, const CompileRequest& r, CompileOutcome& o
       ++npu;
       continue;
     }
+    if (borders.take(row)) {
+      ++border;
+      continue;
+    }
     ++cpu;
     found.push_back({op, row.value("node", ""), "", "placed on the " + target, ""});
   }
   o.metrics["CPU operators"] = std::to_string(cpu);
   o.metrics["NPU operators"] = std::to_string(npu);
+  if (border > 0) o.metrics["Reshapes of inputs and outputs on the CPU"] = std::to_string(border);
   if (cpu == 0 || setting(t, r, "cpu") == "allow") return;
   o.verdict = CompileVerdict::misplaced;
   o.cure = Cure::rewrite;
@@ -230,15 +256,12 @@ LogFacts parse_rknn_log(std::string_view text) {
     facts.placement.push_back(Json{{"operator", valid_utf8(words[1])},
                                    {"dtype", valid_utf8(words[2])},
                                    {"target", words[3]},
+                                   {"in", valid_utf8(words[4])},
+                                   {"out", valid_utf8(words.size() > 5 ? words[5] : "")},
                                    {"node", valid_utf8(colon == std::string::npos ? full : full.substr(colon + 1))}});
   });
   return facts;
 }
-
-namespace {
-std::span<const FlagProfile> profiles() { return {}; }
-std::span<const FlagNote> notes() { return {}; }
-}  // namespace
 
 constinit const Driver rknn_driver = {.name = "rknn",
                                       .tool = "rknn-python",
@@ -247,10 +270,7 @@ constinit const Driver rknn_driver = {.name = "rknn",
                                       .suffix = ".rknn",
                                       .probe = probe,
                                       .commands = commands,
-                                      .environment = environment,
                                       .run = run,
-                                      .profiles = profiles,
-                                      .notes = notes,
                                       .files = files};
 
 }  // namespace npuport

@@ -78,11 +78,12 @@ Result<ToolRun> run_tool(const ToolCommand& command, const CompileRequest& reque
   return run;
 }
 
-Result<std::string> ask_tool(const std::vector<std::string>& argv, const std::map<std::string, std::string>& env) {
+Result<std::string> ask_tool(const std::vector<std::string>& argv, const std::map<std::string, std::string>& env,
+                             std::chrono::seconds limit) {
   ProcessOptions p;
   p.argv = argv;
   p.env = env;
-  p.timeout = std::chrono::seconds(30);
+  p.timeout = limit;
   p.keep = size_t{1} << 20;
   std::error_code ec;
   p.cwd = fs::temp_directory_path(ec).string();  // a tool may litter
@@ -91,6 +92,20 @@ Result<std::string> ask_tool(const std::vector<std::string>& argv, const std::ma
     return Diag(diag::tool_failed, argv[0] + " does not answer: " + describe(r),
                 "check the tool by hand: " + shell_quote(argv));
   return r.out + (r.err.empty() || r.out.empty() || r.out.ends_with('\n') ? "" : "\n") + r.err;
+}
+
+std::string setting(const Target& t, const CompileRequest& r, const std::string& key) {
+  if (const auto it = r.options.find(key); it != r.options.end()) return it->second;
+  if (const auto it = t.compiler.settings.find(key); it != t.compiler.settings.end()) return it->second;
+  const auto it = t.identity.find(key);
+  return it == t.identity.end() ? std::string() : it->second;
+}
+
+Status drop_arguments(const CompileRequest& r, std::vector<std::string>& argv) {
+  for (const std::string& unwanted : r.drop)
+    if (std::erase(argv, unwanted) == 0)
+      return Diag(diag::usage, unwanted + " is not among the arguments: " + join(argv, " "), "nothing to drop");
+  return {};
 }
 
 std::string tool_digest(const std::string& path) {

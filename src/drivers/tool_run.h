@@ -48,9 +48,15 @@ struct ToolRun {
 // (tool_missing, not_readable), the log cannot be written, cancelled (interrupted).
 Result<ToolRun> run_tool(const ToolCommand& command, const CompileRequest& request, LogFile& log);
 
-// Asks a program something: first line and whole text of its answer, both streams, at most 30 s. tool_missing,
+// Asks a program something: first line and whole text of its answer, both streams, within `limit`. tool_missing,
 // not_readable; tool_failed when it crashed or hung. A non-zero exit code with text is an answer.
-Result<std::string> ask_tool(const std::vector<std::string>& argv, const std::map<std::string, std::string>& env = {});
+Result<std::string> ask_tool(const std::vector<std::string>& argv, const std::map<std::string, std::string>& env = {},
+                             std::chrono::seconds limit = std::chrono::seconds(30));
+// What is set under `key`: by the request, in the target's [compiler.settings], in its [identity]; empty = nowhere.
+std::string setting(const Target& t, const CompileRequest& r, const std::string& key);
+// Takes the request's unwanted arguments out of `argv`. usage when one is not there.
+Status drop_arguments(const CompileRequest& r, std::vector<std::string>& argv);
+
 // SHA-256 of the program behind a path or a bare name; empty when it cannot be read.
 std::string tool_digest(const std::string& path);
 

@@ -17,8 +17,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::map<std::string, std::string> environment(const ToolFacts&) { return {}; }
-
 Result<ToolFacts> probe(const std::string& path) {
   ToolFacts t;
   t.path = path;
@@ -37,13 +35,6 @@ const std::vector<FlagProfile>& profile_rows() {
   return rows;
 }
 std::span<const FlagProfile> profiles() { return profile_rows(); }
-
-std::string setting(const Target& t, const CompileRequest& r, const std::string& key) {
-  if (const auto it = r.options.find(key); it != r.options.end()) return it->second;
-  if (const auto it = t.compiler.settings.find(key); it != t.compiler.settings.end()) return it->second;
-  if (const auto it = t.identity.find(key); it != t.identity.end()) return it->second;
-  return {};
-}
 
 // Vela names its output itself.
 std::string produces(const CompileRequest& r) {
@@ -90,9 +81,7 @@ Result<std::vector<std::vector<std::string>>> commands(const ToolFacts& tool, co
     flags = row->flags;
   }
   argv.insert(argv.end(), flags.begin(), flags.end());
-  for (const std::string& unwanted : r.drop)
-    if (std::erase(argv, unwanted) == 0)
-      return Diag(diag::usage, unwanted + " is not among the arguments: " + join(argv, " "), "nothing to drop");
+  NPU_TRY(drop_arguments(r, argv));
   argv.insert(argv.end(), r.extra.begin(), r.extra.end());
   return std::vector<std::vector<std::string>>{argv};
 }
@@ -291,7 +280,6 @@ constinit const Driver vela_driver = {.name = "vela",
                                       .suffix = ".tflite",
                                       .probe = probe,
                                       .commands = commands,
-                                      .environment = environment,
                                       .run = run,
                                       .profiles = profiles,
                                       .notes = notes,

@@ -47,7 +47,26 @@ bool generic_name(std::string_view name) {
   if (digits == 0 || digits > 2 || rest.size() <= digits + 1 || rest[digits] != '.') return false;
   rest = rest.substr(digits + 1);
   return rest == "shape" || rest == "rank" || rest == "dtype" || rest == "constant" || rest == "present" ||
-         rest == "count";
+         rest == "count" || rest == "height" || rest == "width" || rest == "depth" || rest == "int8_sum";
+}
+
+// Sum of |w| of one output channel when its largest weight becomes 127, the largest of all channels.
+double int8_sum(const Tensor& w, size_t channel_axis) {
+  if (w.shape.size() <= channel_axis || !is_float(w.dtype)) return 0;
+  int64_t inner = 1;
+  for (size_t i = channel_axis + 1; i < w.shape.size(); ++i) inner *= w.shape[i];
+  const int64_t channels = w.shape[channel_axis];
+  std::vector<double> sum(static_cast<size_t>(channels)), most(static_cast<size_t>(channels));
+  for (int64_t i = 0; i < w.count(); ++i) {
+    const double v = std::fabs(get_double(w, i));
+    const auto c = static_cast<size_t>(i / inner % channels);
+    sum[c] += v;
+    most[c] = std::max(most[c], v);
+  }
+  double out = 0;
+  for (size_t c = 0; c < sum.size(); ++c)
+    if (most[c] > 0) out = std::max(out, 127 * sum[c] / most[c]);
+  return out;
 }
 
 class Parser {
@@ -209,7 +228,7 @@ class Parser {
       return nullptr;
     }
     if (name == "true" || name == "false") return make(Kind::unary, name, {});
-    for (const char* fn : {"min", "max", "len", "product"})
+    for (const char* fn : {"min", "max", "len", "product", "product_but_two", "power_of_two"})
       if (name == fn && accept("(")) {
         AstPtr arg = either(depth + 1);
         expect(")");
@@ -316,7 +335,22 @@ class Evaluator {
     if (field == "rank") return static_cast<double>(t.shape.size());
     if (field == "dtype") return std::string(npuport::name(t.dtype));
     if (field == "count") return static_cast<double>(element_count(t.shape));
+    if (field == "height" || field == "width" || field == "depth") return picture_side(t.shape, field);
+    if (field == "int8_sum") {
+      if (!g_.is_constant(list[i])) return Fail{name.substr(0, dot) + " is no constant"};
+      // Filters of transposed convolutions are I,O,KH,KW.
+      return int8_sum(*g_.value(list[i]).constant, n_.op->name.starts_with("conv_transpose") ? 1 : 0);
+    }
     return g_.is_constant(list[i]);
+  }
+
+  Datum picture_side(const Shape& s, const std::string& field) const {
+    if (s.size() != 4) return Fail{field + " needs a picture of rank 4"};
+    bool nhwc = false;
+    for (const Attr& a : n_.attrs)
+      if (a.name == "layout") nhwc = a.value == AttrValue(std::string("nhwc"));
+    const size_t at = field == "depth" ? (nhwc ? 3 : 1) : (field == "height" ? 2 : 3) - (nhwc ? 1 : 0);
+    return static_cast<double>(s[at]);
   }
 
   static Datum from_attr(const AttrValue& v) {
@@ -360,8 +394,21 @@ class Evaluator {
 
   static Datum call(const std::string& fn, const Datum& arg) {
     if (std::holds_alternative<Fail>(arg)) return arg;
+    if (fn == "power_of_two") {
+      const auto* d = std::get_if<double>(&arg);
+      if (!d) return Fail{fn + " needs a number"};
+      int exponent = 0;
+      return *d >= 1 && std::frexp(*d, &exponent) == 0.5;
+    }
     const auto* l = std::get_if<List>(&arg);
     if (!l) return Fail{fn + " needs a list"};
+    if (fn == "product_but_two") {
+      List sorted = *l;
+      std::sort(sorted.begin(), sorted.end());
+      double p = 1;
+      for (size_t i = 2; i < sorted.size(); ++i) p *= sorted[i];
+      return p;
+    }
     if (fn == "len") return static_cast<double>(l->size());
     if (fn == "product") {
       double p = 1;

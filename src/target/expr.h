@@ -4,8 +4,11 @@
 //   kernel[0] * dilation[0] <= 64 and in0.dtype in ["f32", "f16"] and 1 <= min(in0.shape)
 //
 // Names: rank (largest rank among inputs and outputs) · inN / outN . shape | rank | dtype | constant | present | count
-// · every attribute of the rule's operator. Functions: min max len product (of a list). Lists are indexed from 0,
-// negative from the end; an index outside makes the whole predicate fail with "index out of range" as its reason.
+// · inN / outN . height | width | depth of a picture of rank 4, by the node's layout · inN.int8_sum: of a constant
+// filter quantised symmetrically to int8, the largest sum of absolute values of one output channel · every attribute of
+// the rule's operator. Functions of a list: min max len product product_but_two (without the two smallest); of a
+// number: power_of_two. Lists are indexed from 0, negative from the end; an index outside makes the whole predicate
+// fail with "index out of range" as its reason.
 #pragma once
 
 #include <memory>

@@ -263,6 +263,35 @@ TEST_F(CliPortCompile, ARefusalFailsTheStepWithFindings) {
   EXPECT_TRUE(named) << problems;
 }
 
+// S4-19: the compiled file against PyTorch, by whatever runs it on the device.
+TEST_F(CliPortCompile, ADeviceRunnerHoldsTheCompiledFileToPyTorch) {
+  const auto runner = [&](const std::string& name, const std::string& body) {
+    const std::string path = out_.path(name);
+    put(path, "#!/bin/sh\n" + body + "\n");
+    fs::permissions(path, fs::perms::owner_all);
+    return path;
+  };
+  const auto with = [&](const std::string& tool) {
+    return port(out_.path("o"), {{"NPUPORT_DEVICE_RUNNER", tool}}, {"--io-layout", "nchw", "--no-diagnose"});
+  };
+  const Json absent = step(with(""));
+  EXPECT_THAT(absent["details"]["device"].begin().value().get<std::string>(), HasSubstr("--tool device-runner"));
+  // In the device's place: the .tflite file the compiler was given.
+  const Ran good = with(runner(
+      "it runs.sh", "exec '" + binary() + "' run \"$(ls \"$(dirname \"$1\")\"/*.tflite)\" --samples \"$2\" -o \"$3\""));
+  EXPECT_EQ(good.code, 0) << good.err;
+  const Json rows = step(good)["details"]["device"].begin().value();
+  ASSERT_FALSE(rows.empty()) << step(good);
+  EXPECT_EQ(rows[0]["close"], true);
+  EXPECT_LT(rows[0]["max_diff"].get<double>(), 1e-3);
+  EXPECT_LE(rows[0]["mean_diff"].get<double>(), rows[0]["max_diff"].get<double>());
+  EXPECT_EQ(step(good)["proofs"][0]["what"], "DLA = PyTorch");
+  EXPECT_EQ(step(with(runner("no.sh", "echo no board >&2; exit 3")))["verdict"], "UNVERIFIED");
+  const Ran wrong = with(runner("wrong.sh", "cp \"$2\" \"$3\""));
+  EXPECT_EQ(wrong.code, 1);
+  EXPECT_EQ(step(wrong)["verdict"], "FAIL");
+}
+
 TEST_F(CliPortCompile, WithoutTheToolSizesAreALabelledEstimate) {
   const Ran r = npuport_run({"--json", "port", made("net.pt"), "--target", "mt8371", "--samples", made("net.npz"), "-o",
                              out_.path("o"), "--bundle", out_.path("bundle")},

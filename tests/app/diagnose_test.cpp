@@ -220,6 +220,9 @@ TEST_F(Diagnose, BadUsageIsSaid) {
   EXPECT_EQ(run("no-such-compiler {input} {output}", {}).code, 3);
   EXPECT_EQ(run(compiler("t"), {"--range", "labels"}).code, 2);
   EXPECT_EQ(run(compiler("t"), {"--range", "nothing=0:1"}).code, 2);
+  const Ran cut = run(compiler("t"), {"--cut", "nothing"});
+  EXPECT_EQ(cut.code, 2);
+  EXPECT_THAT(cut.err, ::testing::HasSubstr("values of the model"));
 }
 
 }  // namespace

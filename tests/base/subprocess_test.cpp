@@ -41,6 +41,27 @@ TEST(Subprocess, NoShellTouchesTheArguments) {
   EXPECT_EQ(r->out, "a b|$(id)|'\";|*||");
 }
 
+// A daemon of the tool's has its own session and no open pipe.
+TEST(Subprocess, TimeoutKillsWhatLeftTheGroup) {
+  const testing::TempFolder folder;
+  ProcessOptions o;
+  o.argv = {"/bin/sh", "-c", "setsid sh -c 'echo $$ > \"$0\"; exec sleep 100' \"$0\" >/dev/null 2>&1 & sleep 100",
+            folder.path("pid")};
+  o.timeout = 1500ms;
+  const Result<ProcessResult> r = run_process(o);
+  ASSERT_TRUE(r.ok());
+  EXPECT_TRUE(r->timed_out);
+  const int daemon = std::atoi(read_file(folder.path("pid"))->c_str());
+  ASSERT_GT(daemon, 0);
+  for (int i = 0; i < 100 && std::filesystem::exists("/proc/" + std::to_string(daemon) + "/exe"); ++i) {
+    const auto stat = read_file("/proc/" + std::to_string(daemon) + "/stat");
+    if (!stat || stat->find(") Z") != std::string::npos) break;
+    std::this_thread::sleep_for(20ms);
+  }
+  const auto stat = read_file("/proc/" + std::to_string(daemon) + "/stat");
+  EXPECT_TRUE(!stat || stat->find(") Z") != std::string::npos) << *stat;
+}
+
 TEST(Subprocess, TimeoutKillsTheWholeGroup) {
   const testing::TempFolder folder;
   ProcessOptions o = sh("sleep 60 & echo $! > pid; wait");

@@ -304,6 +304,14 @@ TEST_F(Rknn, JudgesEveryWayToFail) {
   ASSERT_EQ(cpu.findings.size(), 1U);
   EXPECT_EQ(cpu.findings[0].op, "Sin");
   EXPECT_EQ(cpu.findings[0].node, "sin0");
+  // Reshapes of inputs and outputs are the toolkit's own, one for each; an inner one is the model's.
+  const CompileOutcome border = in_mode("border");
+  EXPECT_EQ(border.verdict, CompileVerdict::accepted) << border.reason;
+  EXPECT_EQ(border.metrics.at("Reshapes of inputs and outputs on the CPU"), "2");
+  const CompileOutcome inner = in_mode("inner");
+  EXPECT_EQ(inner.verdict, CompileVerdict::misplaced);
+  ASSERT_EQ(inner.findings.size(), 1U);
+  EXPECT_EQ(inner.findings[0].node, "inner0");
   const CompileOutcome trap = in_mode("no-lowering");
   EXPECT_EQ(trap.verdict, CompileVerdict::refused) << "build and export say 0, the board would stop";
   EXPECT_EQ(trap.findings.at(0).op, "Sign");

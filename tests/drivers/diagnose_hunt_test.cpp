@@ -203,6 +203,33 @@ TEST(DiagnoseHunt, FlakyCompilersAreCaughtAndOutvoted) {
   }
 }
 
+// Asked twice, a compiler of two minds is caught nearly always, not only where its answers contradict each other.
+TEST(DiagnoseHunt, RepeatsCatchFlakyCompilers) {
+  for (const bool too_strict : {true, false}) {
+    int caught = 0;
+    for (uint32_t seed = 0; seed < 20; ++seed) {
+      const std::vector<size_t> bad = places(2, 100, seed);
+      std::mt19937 rng(seed + 55);
+      const GraphJudge judge = [&](const Graph& g, const std::string&, int) -> Result<CompileOutcome> {
+        const CompileOutcome o = truth({.ops = {"sin"}}, g);
+        if (rng() % 100 >= 4) return o;
+        return too_strict ? refused("license server busy") : accepted();
+      };
+      const Done d = run(random_graph(100, seed, bad, {"sin"}), judge, {.repeats = 2});
+      std::set<std::set<std::string>> want;
+      for (const size_t i : bad) want.insert({node(i)});
+      EXPECT_EQ(d.found, want) << "seed " << seed;
+      caught += d.hunt.flaky;
+      if (d.hunt.flaky) {
+        EXPECT_THAT(d.hunt.steps.back().result, ::testing::HasSubstr("both taken and refused"));
+      }
+    }
+    std::printf("flaky (%s), --repeats 2: noticed in %d of 20 hunts\n", too_strict ? "refuses good" : "takes bad",
+                caught);
+    EXPECT_GE(caught, too_strict ? 10 : 5);
+  }
+}
+
 // Cutting makes outputs, and this compiler refuses an exp as an output: no fault of the node.
 TEST(DiagnoseHunt, WhatOnlyFailsCutOutIsNoCulprit) {
   int tried = 0;

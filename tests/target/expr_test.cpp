@@ -37,6 +37,10 @@ TEST_F(ExprTest, ReadsShapesAttributesAndTypes) {
   EXPECT_TRUE(holds("1 <= min(in0.shape) and max(out0.shape) < 9 and product(in0.shape) == out0.count"));
   EXPECT_TRUE(holds("7 % 4 == 3 and 1 + 2 * 3 == 7 and (1 + 2) * 3 == 9 and 6 / 4 == 1.5"));
   EXPECT_TRUE(holds("len(tags) == 2 or in9.shape[0] == 1"));
+  EXPECT_TRUE(holds("in0.depth == 3 and in0.height == 8 and out0.width == 6"));
+  EXPECT_TRUE(holds("power_of_two(in0.height / 2) and not power_of_two(6) and not power_of_two(0.5)"));
+  EXPECT_TRUE(holds("product_but_two(in0.shape) == 48 and product_but_two(tags) == 1"));
+  EXPECT_TRUE(holds("in1.int8_sum == 0"));
 }
 
 TEST_F(ExprTest, EachConditionCanFail) {
@@ -54,6 +58,8 @@ TEST_F(ExprTest, FailuresSayWhatWasLookedAt) {
   EXPECT_THAT(actual("in0.shape[9] == 1"), HasSubstr("index out of range"));
   EXPECT_THAT(actual("in5.rank == 1"), HasSubstr("in5 is absent"));
   EXPECT_THAT(actual("scale"), HasSubstr("no condition"));
+  EXPECT_THAT(actual("in1.height == 1"), HasSubstr("rank 4"));
+  EXPECT_THAT(actual("in0.int8_sum == 1"), HasSubstr("no constant"));
   EXPECT_THAT(actual("1 / 0 == 1"), HasSubstr("division by zero"));
 }
 

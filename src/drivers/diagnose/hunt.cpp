@@ -594,6 +594,10 @@ class Hunter {
   void finish() {
     h_.flaky = oracle_.flaky();
     h_.counts = oracle_.counts();
+    if (h_.flaky)
+      say("Does the compiler answer the same question in the same way?",
+          fmt::format("no: {} pieces were both taken and refused", h_.counts.flaky),
+          fmt::format("each verdict is the majority of at least {} answers", oracle_.repeats()));
     if (h_.rest.empty()) h_.rest = without(order_.all(), masked_);
     if (h_.passes || h_.refuses_everything) return;
     std::vector<Set> sets;

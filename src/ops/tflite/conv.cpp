@@ -108,7 +108,8 @@ void write_transposed(TfliteEmit& c) {
     full[i + 1] = std::max(span, begin + size);
     if (full[i + 1] >= span + stride) return c.refuse("TRANSPOSE_CONV cannot add that much output padding");
     valid &= begin == 0 && size == full[i + 1];
-    same &= (size + stride - 1) / stride == in && std::max<int64_t>(span - size, 0) / 2 == begin;
+    // SAME with another size than in * stride is legal, but compilers know what Keras makes (Vela refuses the rest).
+    same &= size == in * stride && std::max<int64_t>(span - size, 0) / 2 == begin;
   }
   const double padding = same && !valid ? kSame : kValid;
   const bool crop = !valid && !same;

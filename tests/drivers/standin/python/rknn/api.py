@@ -1,6 +1,6 @@
 """Test double of rknn.api: the calls of python/npuport_rknn/build.py, messages as measured with 2.5.0.
 
-STANDIN_MODE: ok | cpu | no-lowering | minus-one | raises | crash
+STANDIN_MODE: ok | cpu | border | inner | no-lowering | minus-one | raises | crash
 """
 
 import atexit
@@ -19,6 +19,18 @@ D RKNN: [10:00:00.000] 3    OutputOperator   FLOAT16  CPU    (1,4,16,16)   \\   
 D RKNN: [10:00:00.000] -----------------------------------------------------
 D RKNN: [10:00:00.000] Total Internal Memory Size: 12.5KB
 """
+
+# Inputs and outputs of another rank than 4, as 2.5.0 prints them; "inner" has one more Reshape on the CPU.
+BORDER = """D RKNN: [10:00:00.000] ID   OpType   DataType Target InputShape    OutputShape   Cycles(DDR/NPU/Total)  RW(KB)  FullName
+D RKNN: [10:00:00.000] -----------------------------------------------------
+D RKNN: [10:00:00.000] 0    InputOperator    FLOAT16  CPU    \\               (1,5,2)       0/0/0      0      InputOperator:x
+D RKNN: [10:00:00.000] 1    Reshape          FLOAT16  CPU    (1,5,2),(4)     (1,5,1,2)     0/0/0      0      Reshape:x_rs
+D RKNN: [10:00:00.000] 2    Add              FLOAT16  NPU    (1,5,1,2),(1)   (1,5,1,2)     0/0/0      0      Add:add0
+{}D RKNN: [10:00:00.000] 3    Reshape          FLOAT16  CPU    (1,5,1,2),(3)   (1,10)        0/0/0      0      Reshape:y-rs
+D RKNN: [10:00:00.000] 4    OutputOperator   FLOAT16  CPU    (1,10)          \\             0/0/0      0      OutputOperator:y
+D RKNN: [10:00:00.000] -----------------------------------------------------
+"""
+INNER = "D RKNN: [10:00:00.000] 9    Reshape   FLOAT16  CPU    (1,5,2),(4)   (1,5,1,2)   0/0/0   0   Reshape:inner0\n"
 
 
 class RKNN:
@@ -42,7 +54,10 @@ class RKNN:
             sys.stdout.flush()
             os.kill(os.getpid(), signal.SIGSEGV)
         print("E RKNN: [10:00:00.000] Unkown op target: 0")
-        print(TABLE.format("CPU" if self.mode == "cpu" else "NPU"))
+        if self.mode in ("border", "inner"):
+            print(BORDER.format(INNER if self.mode == "inner" else ""))
+        else:
+            print(TABLE.format("CPU" if self.mode == "cpu" else "NPU"))
         if self.mode == "no-lowering":
             atexit.register(lambda: print("No lowering found for: sign0, node type = Sign, use CustomOperatorLower instead."))
         return 0

@@ -212,6 +212,24 @@ TEST_F(Diagnose, CrashesAndLiesAreRefusals) {
   EXPECT_GE(size["rounds"][0]["size"]["pieces"].size(), 2U);
 }
 
+// `port` says what is known to trouble compilers, with the user's line and the cure, before any of them runs.
+TEST_F(Diagnose, PortWarnsBeforeAnyCompiler) {
+  const Ran r = npuport_run({"--json", "port", decoder("prompt") + "/edge_sam.pt", "--target", "generic-tflite",
+                             "--samples", decoder("prompt") + "/samples", "-o", folder_.path("port"), "--name", "p"});
+  const Json all = document(r);
+  std::set<std::string> found;
+  for (const Json& p : all["problems"]) {
+    if (p["severity"] != "warning") continue;
+    for (const char* what : {"sine and cosine", "turned into numbers"})
+      if (p["message"].get<std::string>().find(what) != std::string::npos) {
+        found.insert(what);
+        EXPECT_THAT(p.dump(), ::testing::HasSubstr("edge_sam.py:"));
+        EXPECT_FALSE(p["next"].get<std::string>().empty());
+      }
+  }
+  EXPECT_EQ(found.size(), 2U) << all["problems"];
+}
+
 TEST_F(Diagnose, BadUsageIsSaid) {
   EXPECT_EQ(npuport_run(
                 {"diagnose", decoder("prompt") + "/edge_sam.pt", "--target", "generic-tflite", "-o", folder_.path("o")})

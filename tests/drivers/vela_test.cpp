@@ -68,7 +68,7 @@ class Vela : public DriverTest {
 TEST_F(Vela, SaysItsVersion) { EXPECT_THAT(tool_.version, HasSubstr("5.")); }
 
 TEST_F(Vela, AnInt8ConvolutionIsAcceptedWithCyclesAndMemory) {
-  const CompileOutcome o = compiled(models() + "/conv.tflite", "ethos-u55-128", "conv");
+  const CompileOutcome o = compiled(models() + "/conv_stride_1.tflite", "ethos-u55-128", "conv");
   EXPECT_EQ(o.verdict, CompileVerdict::accepted) << o.reason;
   EXPECT_TRUE(fs::exists(o.artefact));
   EXPECT_GT(std::atof(o.metrics.at("cycles_total").c_str()), 0);
@@ -99,7 +99,7 @@ TEST_F(Vela, TheBrokenConstraintIsInTheFinding) {
 
 // Vela itself dies by a segmentation fault here.
 TEST_F(Vela, ATruncatedFileIsRefusedBeforeVelaSeesIt) {
-  const std::string whole = contents(models() + "/conv.tflite"), model = folder_.path("half.tflite");
+  const std::string whole = contents(models() + "/conv_stride_1.tflite"), model = folder_.path("half.tflite");
   std::ofstream(model, std::ios::binary) << whole.substr(0, whole.size() / 2);
   const CompileOutcome o = compiled(model, "ethos-u55-128", "half");
   EXPECT_EQ(o.verdict, CompileVerdict::refused);
@@ -108,7 +108,7 @@ TEST_F(Vela, ATruncatedFileIsRefusedBeforeVelaSeesIt) {
 
 TEST_F(Vela, SystemAndMemoryModeGoTogetherAndFitTheAccelerator) {
   const Target t = load_target("ethos-u55-128").value();
-  CompileRequest r = request(models() + "/conv.tflite");
+  CompileRequest r = request(models() + "/conv_stride_1.tflite");
   r.options = {{"system_config", "Ethos_U55_High_End_Embedded"}};
   EXPECT_FALSE(driver_->commands(tool_, t, r).ok());
   r.options = {{"config", "Arm/vela.ini"}, {"system_config", "Ethos_U85_SYS_DRAM_Mid"}, {"memory_mode", "Shared_Sram"}};

@@ -81,6 +81,11 @@ const Case kCases[] = {
      "%s)\n %y = add(%p, %t)\n output %y"},
     {"log_softmax_as_softmax", {"log_softmax"}, X8 "%y = log_softmax(%x)\n output %y"},
     {"power_as_products", {"pow"}, X8 "const %e: f32[] = [3.0]\n %y = pow(%x, %e)\n output %y"},
+    {"trunc_div_as_trunc",
+     {"trunc_div"},
+     "input %a: f32[2,3]\n const %b: f32[] = [2.0]\n %y = trunc_div(%a, %b)\n output %y"},
+    {"atan2_of_equal_shapes", {}, "input %a: f32[2,3]\n input %b: f32[1,3]\n %y = atan2(%a, %b)\n output %y"},
+    {"softmax_on_last_axis", {}, "input %x: f32[]\n %y = softmax(%x) axis=0\n output %y"},
     {"trunc_as_floor", {"trunc"}, X8 "%y = trunc(%x)\n output %y"},
     {"masked_fill_as_term",
      {"where", "logical_not"},
@@ -320,6 +325,9 @@ class CaseLegality : public Legality {
       const bool wide = g.type(n.inputs[1]).dtype == DType::i64 && !g.is_constant(n.inputs[1]);
       if (wide || !base || *base != 0 || n.attr().s("reduction") != "add") refuse();
     }
+    if (row == "atan2_of_equal_shapes" && n.op->name == "atan2" && g.shape(n.inputs[0]) != g.shape(n.inputs[1]))
+      refuse();
+    if (row == "softmax_on_last_axis" && n.op->name == "softmax" && g.shape(n.inputs[0]).empty()) refuse();
     if (row == "gelu_erf_to_tanh" && n.op->name == "gelu" && n.attr().s("approximate") == "none") refuse();
     return out;
   }

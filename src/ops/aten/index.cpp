@@ -170,7 +170,11 @@ void index_copy(AtenCall& c) { c.ret(with_slices(c, c.tensor("source"), "none"))
 void index_fill_scalar(AtenCall& c) { c.ret(with_slices(c, number_like(c, "value", c.tensor("self")), "none")); }
 void index_fill_tensor(AtenCall& c) { c.ret(with_slices(c, c.tensor("value"), "none")); }
 
-void take(AtenCall& c) { c.ret(c.b.op("gather", {flat(c.b, c.tensor("self")), as_index(c.b, c.tensor("index"))})); }
+void take(AtenCall& c) {
+  const ValueId x = flat(c.b, c.tensor("self")), index = as_index(c.b, c.tensor("index"));
+  if (c.b.failed()) return;
+  c.ret(c.b.op("gather", {x, wrap_negative(c.b, index, c.b.shape(x)[0])}));
+}
 
 void take_along_dim(AtenCall& c) {
   ValueId x = c.tensor("self"), at = as_index(c.b, c.tensor("indices"));

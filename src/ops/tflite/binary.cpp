@@ -23,11 +23,20 @@ void both(TfliteEmit& c, std::string_view name, std::initializer_list<TfliteEmit
 }
 
 // DIV of integers truncates: that is trunc_div, while div is for floats.
-void write_div(TfliteEmit& c) { both(c, "DIV", {{kActivation, 0}}); }
+void write_div(TfliteEmit& c) {
+  if (c.node().op->name == "trunc_div" && is_float(c.out_dtype())) return c.refuse("DIV of floats does not truncate");
+  both(c, "DIV", {{kActivation, 0}});
+}
 void read_div(TfliteRead& c) {
   const ValueId a = c.in(0), b = c.in(1);
   if (c.b.failed()) return;
   c.ret(c.activated(c.b.op(is_float(c.b.dtype(a)) ? "div" : "trunc_div", {a, b}), c.i(kActivation)));
+}
+
+// LiteRT's kernel demands equal ranks and, with other sizes, reads past the smaller operand.
+void write_atan2(TfliteEmit& c) {
+  if (c.shape(0) != c.shape(1)) return c.refuse("ATAN2 does not broadcast");
+  both(c, "ATAN2");
 }
 
 // clamp by bounds that no RELU operator has.
@@ -174,7 +183,13 @@ constexpr TfliteRow kRows[] = {
     binary("GREATER_EQUAL", 62, "greater_equal", kNumbers, 4, &kGreaterEqualOptions),
     binary("LOGICAL_AND", 86, "logical_and", b1, 4, &kLogicalAndOptions),
     binary("LOGICAL_OR", 84, "logical_or", b1, 4, &kLogicalOrOptions),
-    since(binary("ATAN2", 156, "atan2", f32, 4, &kATan2Options), "2.10.0"),
+    {.name = "ATAN2",
+     .code = 156,
+     .options = &kATan2Options,
+     .ours = {"atan2"},
+     .types = f32,
+     .write = write_atan2,
+     .runtime = "2.10.0"},
     since(binary("BITWISE_XOR", 160, "bitwise_xor", i32 | u8 | i8 | i16 | u32, 4, &kBitwiseXorOptions), "2.13.0"),
     since(binary("RIGHT_SHIFT", 161, "shift_right", i32 | u8 | i8 | i16 | u32, 4, &kRightShiftOptions), "2.13.0"),
     {.name = "PRELU",

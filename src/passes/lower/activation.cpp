@@ -125,6 +125,19 @@ std::vector<ValueId> build_log_softmax(Builder& b, const Match& m) {
   return {b.sub(centred, b.op("log", {sum}))};
 }
 
+Reason of_floats(const Graph& g, const Match& m) {
+  return is_float(g.type(m.value("y")).dtype) ? Reason() : Reason("integers are divided exactly");
+}
+
+Reason broadcasts(const Graph& g, const Match& m) {
+  return g.shape(m.value("a")) == g.shape(m.value("b")) ? Reason("the shapes are equal") : Reason();
+}
+std::vector<ValueId> build_expanded_atan2(Builder& b, const Match& m) {
+  const ValueId x = m.value("a"), y = m.value("b");
+  const Shape shape = b.shape(m.value("y"));
+  return {b.op("atan2", {b.expand(x, shape), b.expand(y, shape)})};
+}
+
 std::vector<ValueId> build_trunc(Builder& b, const Match& m) {
   const ValueId x = m.value("x");
   return {b.mul(b.op("sign", {x}), b.op("floor", {b.op("abs", {x})}))};
@@ -287,6 +300,11 @@ constexpr Rewrite kRows[] = {
      .doc = "atan(x) = atan2(x, 1).",
      .match = "%y = atan(%x)",
      .replace = "%y = atan2(%x, 1)"},
+    {.name = "atan2_of_equal_shapes",
+     .doc = "The broadcast spelled out: both operands are expanded to the result's shape.",
+     .match = "%y = atan2(%a, %b)",
+     .check = broadcasts,
+     .build = build_expanded_atan2},
     {.name = "asin_as_atan2",
      .doc = "asin(x) = atan2(x, sqrt(1 - x^2)).",
      .match = "%y = asin(%x)",
@@ -299,6 +317,11 @@ constexpr Rewrite kRows[] = {
      .doc = "trunc(x) = sign(x) * floor(|x|).",
      .match = "%y = trunc(%x)",
      .build = build_trunc},
+    {.name = "trunc_div_as_trunc",
+     .doc = "trunc_div(a, b) = trunc(a / b): the definition, for floats.",
+     .match = "%y = trunc_div(%a, %b)",
+     .replace = "%y = trunc(div(%a, %b))",
+     .check = of_floats},
     {.name = "fmod_as_trunc",
      .doc = "a - b*trunc(a/b): the definition.",
      .match = "%y = fmod(%a, %b)",

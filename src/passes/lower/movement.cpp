@@ -106,6 +106,7 @@ std::vector<ValueId> build_reflect_image(Builder& b, const Match& m) {
 Reason other_axis(const Graph& g, const Match& m) {
   const auto rank = static_cast<int64_t>(g.shape(m.value("x")).size());
   const int64_t axis = std::get<int64_t>(m.attr("a"));
+  if (rank == 0) return {};  // a single number has no axis: it becomes a vector of one
   return axis != -1 && axis != rank - 1 ? Reason() : Reason("it runs along the last axis already");
 }
 Reason negative_axis(const Graph& g, const Match& m) {
@@ -115,14 +116,14 @@ Reason negative_axis(const Graph& g, const Match& m) {
 template <bool logarithm>
 std::vector<ValueId> build_last_softmax(Builder& b, const Match& m) {
   const auto rank = static_cast<int64_t>(b.shape(m.value("x")).size());
+  const std::string_view op = logarithm ? "log_softmax" : "softmax";
+  if (rank == 0) return {b.reshape(b.op(op, {b.reshape(m.value("x"), {1})}, {{"axis", 0}}), {})};
   int64_t axis = std::get<int64_t>(m.attr("a"));
   if (axis < 0) axis += rank;
   Ints perm;
   for (int64_t d = 0; d < rank; ++d) perm.push_back(d);
   std::swap(perm[static_cast<size_t>(axis)], perm.back());
-  const ValueId s =
-      b.op(logarithm ? "log_softmax" : "softmax", {b.transpose(m.value("x"), perm)}, {{"axis", rank - 1}});
-  return {b.transpose(s, perm)};
+  return {b.transpose(b.op(op, {b.transpose(m.value("x"), perm)}, {{"axis", rank - 1}}), perm)};
 }
 template <bool logarithm>
 std::vector<ValueId> build_positive_axis(Builder& b, const Match& m) {

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <mutex>
 
+#include "app/diagnose_json.h"
 #include "app/diagnose_proof.h"
 #include "app/legality.h"
 #include "base/atomic_file.h"
@@ -29,68 +30,6 @@ using namespace diagnose;
 constexpr size_t kMostBundles = 64;                           // culprits that get a folder
 constexpr int64_t kReferenceMacs = 2'000'000'000;             // parts are chained by reference kernels up to here
 constexpr uint64_t kLogHead = 1U << 20, kLogTail = 1U << 18;  // of each question's log
-
-Json origins_json(const std::vector<Origin>& origins) {
-  Json out = Json::array();
-  for (const Origin& o : origins) {
-    const std::string place = o.source + (o.scope.empty() ? "" : (o.source.empty() ? "" : " in ") + o.scope) +
-                              (o.foreign.empty() ? "" : " (" + o.foreign + ")");
-    if (std::find(out.begin(), out.end(), Json(place)) == out.end()) out.push_back(place);
-  }
-  return out;
-}
-
-Json strings(const auto& range) {
-  Json out = Json::array();
-  for (const auto& s : range) out.push_back(s);
-  return out;
-}
-
-Json row_json(const PartRow& r) {
-  Json kinds = Json::object();
-  for (const auto& [k, n] : r.kinds) kinds[k] = n;
-  return Json{{"module", r.name},
-              {"verdict", r.refused ? "FAIL" : "PASS"},
-              {"nodes", r.nodes.size()},
-              {"kinds", kinds},
-              {"reason", r.reason}};
-}
-
-Json alternative_json(const Alternative& a) {
-  return Json{{"name", a.name},
-              {"class", std::string(name(a.numerics))},
-              {"chosen", a.chosen},
-              {"verdict", a.verdict},
-              {"argument", a.argument},
-              {"operators", strings(a.kinds)},
-              {"new_to_compiler", strings(a.unseen)},
-              {"nodes", a.nodes}};
-}
-
-Json cure_json(const CureRecord& r) {
-  Json j{{"culprit", r.culprit}, {"operators", strings(r.kinds)}, {"places", origins_json(r.origins)},
-         {"chosen", r.chosen},   {"outcome", r.outcome},          {"alternatives", Json::array()}};
-  for (const Alternative& a : r.alternatives) j["alternatives"].push_back(alternative_json(a));
-  if (r.max_diff) j["max_diff"] = *r.max_diff;
-  return j;
-}
-
-Json ledger_json(const Ledger& l) {
-  Json out = Json::array();
-  for (const LedgerEntry& e : l.entries()) {
-    Json j{{"pass", e.pass},
-           {"rewrite", e.rewrite},
-           {"class", std::string(name(e.numerics))},
-           {"reason", e.reason},
-           {"argument", e.argument},
-           {"before", e.before},
-           {"after", e.after},
-           {"places", origins_json(e.origins)}};
-    if (e.max_diff) j["max_diff"] = *e.max_diff;
-    out.push_back(std::move(j));
-  }
-  return out;
-}
 
 // Seconds the host needs for its part, best of five.
 Result<double> host_seconds(const Graph& g) {
@@ -382,7 +321,7 @@ class Session {
            {"open", h.open},
            {"flaky", h.flaky},
            {"parts", Json::array()},
-           {"kinds_only_in_failing", strings(h.kinds_only_in_failing)},
+           {"kinds_only_in_failing", json_strings(h.kinds_only_in_failing)},
            {"culprits", Json::array()},
            {"counts", Json{{"compiles", h.counts.compiles},
                            {"from_cache", h.counts.from_cache},
@@ -401,7 +340,7 @@ class Session {
         origins.insert(origins.end(), o.begin(), o.end());
       }
       j["culprits"].push_back(Json{{"nodes", names},
-                                   {"operators", strings(c.kinds)},
+                                   {"operators", json_strings(c.kinds)},
                                    {"places", origins_json(origins)},
                                    {"verdict", std::string(name(c.verdict))},
                                    {"reason", c.reason},
@@ -528,7 +467,7 @@ class Session {
     if (!kept.empty())
       if (const auto whole = read_file(kept)) log = *whole;
     NPU_TRY(write_file(path(folder + "/log.txt"), log));
-    const Json about{{"operators", strings(c.kinds)},
+    const Json about{{"operators", json_strings(c.kinds)},
                      {"verdict", std::string(name(c.verdict))},
                      {"reason", c.reason},
                      {"how_found", c.how},
@@ -557,7 +496,7 @@ class Session {
                   : "not cured: " + (last_.empty() ? "no way was found" : last_);
     report_["compiles"] = spent_;
     report_["whitelist"] = Json{{"file", fs::path(whitelist_file()).filename().string()},
-                                {"kinds", strings(whitelist_.kinds())},
+                                {"kinds", json_strings(whitelist_.kinds())},
                                 {"entries", whitelist_.size()}};
     Json refused = Json::array();
     for (const std::string& k : refusals_.kinds) refused.push_back(k);
@@ -626,8 +565,8 @@ class Session {
   Result<Json> write_host_step(HostStep& step, const std::string& stem) {
     Json j{{"kind", step.kind},
            {"when", step.suffix ? "after" : "before"},
-           {"inputs", strings(step.inputs)},
-           {"outputs", strings(step.outputs)}};
+           {"inputs", json_strings(step.inputs)},
+           {"outputs", json_strings(step.outputs)}};
     step.file = safe_file_name(stem + "_" + (step.suffix ? "after_" : "before_") + step.outputs.front()) +
                 (step.table ? ".npy" : ".tflite");
     if (step.table) {

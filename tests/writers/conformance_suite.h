@@ -16,7 +16,8 @@ namespace npuport::testing {
 struct FormatUnderTest {
   std::string name;  // "opset 17"
   std::string ending;
-  double rtol = 2e-5;        // at least
+  std::string cases = "conformance-writers";  // folder of the build for the cases: one per test program
+  double rtol = 2e-5;                         // at least
   bool wide_halves = false;  // f16 and bf16 are computed in f32: results are nearer to the truth than PyTorch's
   // Writes the graph, which it may rewrite, and turns inputs and expected outputs into the file's.
   std::function<Status(Graph&, const std::string& path, std::vector<Tensor>& inputs, std::vector<Tensor>& expected)>
@@ -177,7 +178,7 @@ class ConformanceSuite {
 // Runs the suite, prints what was refused, and demands at least `least` files.
 inline void run_conformance(FormatUnderTest format, int few, size_t least, int most_special) {
   std::string why;
-  const CaseFile* file = case_file(binary_dir() + "/conformance-writers", why);
+  const CaseFile* file = case_file(binary_dir() + "/" + format.cases, why);
   if (file == nullptr) GTEST_SKIP() << why;
   const std::string name = format.name;
   ConformanceSuite suite(*file, std::move(format), few);

@@ -40,6 +40,9 @@ std::vector<ValueId> build_leaky_prelu(Builder& b, const Match& m) {
 std::vector<ValueId> build_leaky_maximum(Builder& b, const Match& m) {
   return {b.op("maximum", {m.value("x"), scaled(b, m.value("x"), attr(m, "a"))})};
 }
+Reason has_channels(const Graph& g, const Match& m) {
+  return g.shape(m.value("x")).empty() ? Reason("a single number has no channels") : Reason();
+}
 Reason slope_below_one(const Graph&, const Match& m) {
   const double a = attr(m, "a");
   return a >= 0 && a <= 1 ? Reason() : Reason("the slope is not in [0, 1]");
@@ -168,6 +171,7 @@ constexpr Rewrite kRows[] = {
     {.name = "leaky_relu_as_prelu",
      .doc = "x > 0: x; else a*x: prelu with one slope for all channels.",
      .match = "%y = leaky_relu(%x, alpha=$a)",
+     .check = has_channels,
      .build = build_leaky_prelu},
     {.name = "elu_as_parts",
      .doc = "x > 0: x; else alpha*(e^x - 1): the sum of relu(x) and alpha*(e^min(x,0) - 1).",

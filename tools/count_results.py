@@ -2,25 +2,23 @@
 
 import collections
 import glob
-import json
 import os
 import sys
+import xml.etree.ElementTree as xml
 
 
 def main(folder, ctest_failed):
     passed, failed, skipped = 0, [], collections.Counter()
-    for path in sorted(glob.glob(os.path.join(folder, "*", "*.json"))):
-        with open(path, encoding="utf-8") as f:
-            report = json.load(f)
-        for suite in report["testsuites"]:
-            for case in suite["testsuite"]:
-                if case.get("failures"):
-                    failed.append(f"{suite['name']}.{case['name']}")
-                elif case.get("result") == "SKIPPED":
-                    reasons = [s.get("message", "") for s in case.get("skipped", [])] or [""]
-                    skipped[reasons[0].strip().splitlines()[-1] if reasons[0].strip() else "no reason given"] += 1
-                elif case.get("result") == "COMPLETED":
-                    passed += 1
+    for path in sorted(glob.glob(os.path.join(folder, "*", "*.xml"))):
+        for case in xml.parse(path).getroot().iter("testcase"):
+            why = case.find("skipped")
+            if case.find("failure") is not None:
+                failed.append(f"{case.get('classname')}.{case.get('name')}")
+            elif why is not None:
+                reason = why.get("message", "").strip()
+                skipped[reason.splitlines()[-1] if reason else "no reason given"] += 1
+            elif case.get("result") == "completed":
+                passed += 1
     for reason, n in skipped.most_common():
         print(f"{n} skipped: {reason}")
     for name in failed:

@@ -1,6 +1,5 @@
 """Rules of the repository that no compiler checks: include order, no machine paths, file sizes, no unfinished marks."""
 
-import json
 import os
 import re
 import subprocess
@@ -157,23 +156,24 @@ class CountResults(unittest.TestCase):
     def count(self, cases, ctest_failed=0):
         with tempfile.TemporaryDirectory() as folder:
             os.mkdir(os.path.join(folder, "release"))
-            with open(os.path.join(folder, "release", "test_x.json"), "w", encoding="utf-8") as f:
-                json.dump({"testsuites": [{"name": "X", "testsuite": cases}]}, f)
+            with open(os.path.join(folder, "release", "test_x.xml"), "w", encoding="utf-8") as f:
+                f.write("<testsuites><testsuite name='X'>" + "".join(cases) + "</testsuite></testsuites>")
             done = subprocess.run([sys.executable, os.path.join(ROOT, "tools", "count_results.py"), folder, str(ctest_failed)],
                                   capture_output=True, text=True)
         return done.returncode, done.stdout.splitlines()
 
     def test_counts(self):
-        good, bad = {"name": "a", "result": "COMPLETED"}, {"name": "b", "result": "COMPLETED", "failures": [{"failure": "no"}]}
-        skip = {"name": "c", "result": "SKIPPED", "skipped": [{"message": "file.cpp:1\nno LiteRT here"}]}
-        off = {"name": "d", "result": "SUPPRESSED"}
+        case = "<testcase classname='X' name='{}' status='{}' result='{}'>{}</testcase>".format
+        good, bad = case("a", "run", "completed", ""), case("b", "run", "completed", "<failure message='no'/>")
+        skip = case("c", "run", "skipped", "<skipped message='file.cpp:1&#x0A;no LiteRT here'/>")
+        off = case("d", "notrun", "suppressed", "")
         self.assertEqual(self.count([good, good, off]), (0, ["2 passed, 0 failed"]))
         self.assertEqual(self.count([good, skip]), (0, ["1 skipped: no LiteRT here", "1 passed, 0 failed"]))
         self.assertEqual(self.count([good, bad], 1), (1, ["failed: X.b", "1 passed, 1 failed"]))
         self.assertEqual(self.count([bad])[0], 1)
 
     def test_a_crash_or_no_tests_at_all_is_a_failure(self):
-        code, lines = self.count([{"name": "a", "result": "COMPLETED"}], 1)
+        code, lines = self.count(["<testcase classname='X' name='a' result='completed'/>"], 1)
         self.assertEqual((code, lines[-1]), (1, "1 passed, 1 failed"))
         self.assertEqual(self.count([])[0], 1)
 

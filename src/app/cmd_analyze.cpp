@@ -1,10 +1,10 @@
 #include <fmt/format.h>
 
 #include "app/commands.h"
-#include "app/legality.h"
 #include "app/prepare_part.h"
 #include "app/rewrites_file.h"
 #include "base/atomic_file.h"
+#include "target/legality.h"
 
 namespace npuport::app {
 

@@ -3,7 +3,6 @@
 #include <filesystem>
 
 #include "app/commands.h"
-#include "app/legality.h"
 #include "app/model_file.h"
 #include "app/prepare_part.h"
 #include "app/rewrites_file.h"
@@ -11,6 +10,7 @@
 #include "base/hash.h"
 #include "base/text.h"
 #include "ir/npy.h"
+#include "target/legality.h"
 #include "writers/ir_text.h"
 #include "writers/torchscript_writer.h"
 

@@ -6,12 +6,12 @@
 #include <filesystem>
 
 #include "app/diagnose_run.h"
-#include "app/legality.h"
 #include "app/model_file.h"
 #include "app/output_folder.h"
 #include "base/diag_codes.h"
 #include "base/text.h"
 #include "passes/pipeline.h"
+#include "target/legality.h"
 
 namespace npuport::app {
 namespace {

@@ -8,7 +8,6 @@
 
 #include "app/diagnose_json.h"
 #include "app/diagnose_proof.h"
-#include "app/legality.h"
 #include "base/atomic_file.h"
 #include "base/diag_codes.h"
 #include "base/hash.h"
@@ -19,6 +18,7 @@
 #include "ir/cost.h"
 #include "ir/npy.h"
 #include "passes/pipeline.h"
+#include "target/legality.h"
 #include "writers/tflite_writer.h"
 
 namespace npuport::app {

@@ -8,7 +8,6 @@
 #include <set>
 
 #include "app/decision_names.h"
-#include "app/legality.h"
 #include "app/port_diagnose.h"
 #include "app/port_keys.h"
 #include "app/port_proof.h"
@@ -19,6 +18,7 @@
 #include "base/hash.h"
 #include "base/text.h"
 #include "drivers/diagnose/lint.h"
+#include "target/legality.h"
 
 namespace npuport::app {
 namespace {

@@ -4,10 +4,10 @@
 
 #include <algorithm>
 
-#include "app/legality.h"
 #include "app/prover.h"
 #include "base/diag_codes.h"
 #include "passes/pipeline.h"
+#include "target/legality.h"
 #include "writers/onnx_writer.h"
 
 namespace npuport::app {

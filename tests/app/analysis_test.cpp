@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "app/legality.h"
 #include "ir/text.h"
+#include "target/legality.h"
 
 namespace npuport::app {
 namespace {

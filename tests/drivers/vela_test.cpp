@@ -4,9 +4,8 @@
 #include <filesystem>
 
 #include "drivers/support.h"
-#include "ops/tflite.h"
 #include "support/paths.h"
-#include "target/check.h"
+#include "target/legality.h"
 #include "vela_cases.h"
 
 namespace npuport::testing {
@@ -117,22 +116,12 @@ TEST_F(Vela, SystemAndMemoryModeGoTogetherAndFitTheAccelerator) {
   EXPECT_TRUE(driver_->commands(tool_, t, r).ok());
 }
 
-// What our writer makes of a node.
-FormatView written_as(const Graph& g, NodeId node) {
-  TfliteModel model;
-  TfliteEmit emit(g, model, /*half=*/false);
-  if (std::optional<std::string> why = emit.emit(node)) return {{}, *why};
-  FormatView view;
-  for (const TfliteOperator& o : model.operators) view.operators.emplace_back(o.row->name);
-  return view;
-}
-
 // Rules of ours that a node breaks, types aside: the models are int8, our graphs are checked before quantisation.
 std::vector<std::string> broken_rules(const VelaCase& c, const Target& t) {
   const Result<Graph> g = vela_graph(c);
   std::vector<std::string> out;
   if (!g) return out;
-  for (const Finding& f : check(*g, t, written_as))
+  for (const Finding& f : check(*g, t, tflite_view))
     if (f.rule != "dtype") out.push_back(f.rule);
   return out;
 }

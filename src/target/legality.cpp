@@ -1,9 +1,9 @@
-#include "app/legality.h"
+#include "target/legality.h"
 
 #include "ops/onnx.h"
 #include "ops/tflite.h"
 
-namespace npuport::app {
+namespace npuport {
 
 FormatView tflite_view(const Graph& g, NodeId node) {
   TfliteModel model;
@@ -35,4 +35,4 @@ std::vector<Diag> TargetLegality::check(const Graph& g, NodeId node) const {
   return out;
 }
 
-}  // namespace npuport::app
+}  // namespace npuport

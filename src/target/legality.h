@@ -3,11 +3,10 @@
 
 #include <set>
 
-#include "app/analysis.h"
 #include "passes/context.h"
 #include "target/check.h"
 
-namespace npuport::app {
+namespace npuport {
 
 // How a node looks in a .tflite file: the writer's own answer.
 FormatView tflite_view(const Graph& g, NodeId node);
@@ -29,4 +28,4 @@ class TargetLegality : public Legality {
   std::set<std::string> keep_;
 };
 
-}  // namespace npuport::app
+}  // namespace npuport

@@ -292,6 +292,8 @@ class GraphParser {
       g_.rename(made[i], results[i].first);
       define(results[i].first, made[i]);
     }
+    // A result may be called what another was called for a moment (%v1, %v2 = …): once more, now that all have theirs.
+    for (size_t i = 0; i < made.size(); ++i) g_.rename(made[i], results[i].first);
   }
 
   std::vector<ValueId> arguments() {

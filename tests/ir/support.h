@@ -1,4 +1,4 @@
-// Two tiny operators for tests of the IR itself, so that they do not depend on src/ops.
+// Tiny operators for tests of the IR itself, so that they do not depend on src/ops.
 #pragma once
 
 #include "base/diag_codes.h"
@@ -20,6 +20,10 @@ inline Status eval_test_add(const EvalCall& c) {
 }
 inline Result<std::vector<TensorType>> infer_test_same(const InferCall& c) { return std::vector<TensorType>{*c.in[0]}; }
 
+inline Result<std::vector<TensorType>> infer_test_two(const InferCall& c) {
+  return std::vector<TensorType>{*c.in[0], *c.in[0]};
+}
+
 inline constexpr PortDef kTwo[] = {{"a"}, {"b"}};
 inline constexpr PortDef kX[] = {{"x"}};
 inline constexpr PortDef kY[] = {{"y"}};
@@ -34,6 +38,12 @@ inline constexpr OpDef kTestOps[] = {
      .infer = infer_test_add,
      .eval = eval_test_add,
      .commutative = true},
+    {.name = "test_two",
+     .doc = "2x, twice",
+     .in = kX,
+     .out = kTwo,
+     .infer = infer_test_two,
+     .body = "%a = test_double(%x); %b = test_double(%x)"},
     {.name = "test_double",
      .doc = "x + x",
      .in = kX,

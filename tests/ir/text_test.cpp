@@ -33,6 +33,15 @@ TEST_F(TextTest, PrintsWhatItParsed) {
   EXPECT_TRUE(verify(*g, Stage::canonical));
 }
 
+// While it is parsed the second result goes by a name of its own, %v1, which the first one wants.
+TEST_F(TextTest, ResultsNamedLikeFreshValuesKeepTheirNames) {
+  constexpr std::string_view kSplit =
+      "graph \"t\" {\n  input %x: f32[2]\n  %v1: f32[2], %v2: f32[2] = test_two(%x)\n  output %v2, %v1\n}\n";
+  const Result<Graph> g = parse_graph(kSplit);
+  ASSERT_TRUE(g) << to_text(g.error());
+  EXPECT_EQ(print(*g), kSplit);
+}
+
 TEST_F(TextTest, OriginsRoundTrip) {
   Graph g;
   const ValueId x = g.add_input("x", f32({2}));

@@ -547,52 +547,6 @@ TEST(Lower, LabelEqualityIsExactOnTheWholeDomain) {
   EXPECT_TRUE(identical((*a)[0], (*b)[0]));
 }
 
-struct RankCase {
-  const char* name;
-  const char* body;
-};
-const RankCase kRankCases[] = {
-    {"windows",
-     "input %x: f32[2,8,8,3]\n %r = reshape(%x) shape=[2,2,4,2,4,3]\n %t = transpose(%r) perm=[0,1,3,2,4,5]\n %w = "
-     "reshape(%t) shape=[8,16,3]\n %y = relu(%w)\n output %y"},
-    {"window reverse",
-     "input %x: f32[8,16,3]\n %z = relu(%x)\n %r = reshape(%z) shape=[2,2,2,4,4,3]\n %t = transpose(%r) "
-     "perm=[0,1,3,2,4,5]\n %y = reshape(%t) shape=[2,8,8,3]\n output %y"},
-    {"packed heads",
-     "input %x: f32[2,5,24]\n %a = relu(%x)\n %r = reshape(%a) shape=[2,5,3,2,4]\n %t = transpose(%r) "
-     "perm=[2,0,3,1,4]\n "
-     "%q0 = slice(%t) starts=[0] ends=[1] axes=[0] steps=[1]\n %k0 = slice(%t) starts=[1] ends=[2] axes=[0] "
-     "steps=[1]\n "
-     "%q = reshape(%q0) shape=[2,2,5,4]\n %k = reshape(%k0) shape=[2,2,5,4]\n %y = matmul(%q, %k) transpose_b=true\n "
-     "output %y"},
-    {"pixel shuffle",
-     "input %x: f32[1,12,3,5]\n %a = relu(%x)\n %r = reshape(%a) shape=[1,3,2,2,3,5]\n %t = transpose(%r) "
-     "perm=[0,1,4,2,5,3]\n %y = reshape(%t) shape=[1,3,6,10]\n output %y"},
-    {"windowed attention with a mask",
-     "input %x: f32[4,2,3,5]\n input %m: f32[2,3,3]\n %a = matmul(%x, %x) transpose_b=true\n %r = reshape(%a) "
-     "shape=[2,2,2,3,3]\n %u = reshape(%m) shape=[1,2,1,3,3]\n %s = add(%r, %u)\n %f = reshape(%s) shape=[4,2,3,3]\n "
-     "%y = "
-     "softmax(%f)\n output %y"},
-    {"zeros between pixels",
-     "input %x: f32[2,3,3,2]\n %r = reshape(%x) shape=[2,3,1,3,1,2]\n %p = pad(%r) pads=[0,0,0,0,0,0,0,0,1,0,2,0]\n "
-     "%t = reshape(%p) shape=[2,6,9,2]\n %y = relu(%t)\n output %y"},
-    {"products and norms of rank five",
-     "input %x: f32[2,3,20]\n const %w: f32[6,5] = #a\n %r = reshape(%x) shape=[1,2,3,4,5]\n %l = linear(%r, %w)\n %n "
-     "= "
-     "layer_norm(%l)\n %m = matmul(%n, %n) transpose_a=true\n %s = softmax(%m)\n %d = reduce_mean(%s) axes=[3,4] "
-     "keepdims=true\n %c = concat(%d, %d) axis=1\n %y = reshape(%c) shape=[4,3]\n output %y"},
-};
-
-TEST(Lower, HighRanksBecomeFour) {
-  for (const RankCase& k : kRankCases) {
-    SCOPED_TRACE(k.name);
-    const Graph before = graph_of(k.body);
-    const Lowered l = lowered(before, Refusing({}, 4));
-    EXPECT_EQ(l.left, 0U) << print(l.ran.graph);
-    EXPECT_LT(difference(before, l.ran.graph), 2e-5);
-  }
-}
-
 TEST(Lower, ProverRefusalTakesTheChangeBack) {
   class No : public Prover {
    public:

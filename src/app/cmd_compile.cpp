@@ -57,8 +57,13 @@ std::string artefact_name(const CompileArgs& args, const Target& target, const D
 
 CommandResult dry_run(const Compiler& c, const Target& target, const CompileRequest& r) {
   NPU_ASSIGN(const auto commands, compile_commands(c, target, r));
+  std::map<std::string, std::string> files;  // settings that go into a script are checked as well
+  if (c.driver->files) {
+    NPU_ASSIGN(files, c.driver->files(target, r));
+  }
   Outcome o;
   o.json = Json{{"verdict", "skipped"}, {"tool", c.tool}, {"path", c.facts.path}, {"commands", commands}};
+  if (!files.empty()) o.json["files"] = files;
   const std::map<std::string, std::string> env = c.driver->added_environment(c.facts);
   o.json["environment"] = env;
   for (const auto& argv : commands) {

@@ -247,6 +247,7 @@ Result<std::vector<std::vector<std::string>>> amct_commands(const ToolFacts& too
   if (const std::string n = setting(t, r, "batch_num"); !n.empty()) argv.insert(argv.end(), {"--batch_num", n});
   if (const std::string c = setting(t, r, "calibration_config"); !c.empty())
     argv.insert(argv.end(), {"--calibration_config", c});
+  NPU_TRY(drop_arguments(r, argv));
   argv.insert(argv.end(), r.extra.begin(), r.extra.end());
   return std::vector<std::vector<std::string>>{argv};
 }

@@ -35,7 +35,6 @@ Result<std::vector<std::vector<std::string>>> commands(const ToolFacts& tool, co
       t.compiler.command.find("{output}") == std::string::npos)
     return Diag(diag::usage, "the command of target " + t.name + " lacks {input} or {output}", "name both")
         .in_file(t.file);
-  NPU_TRY(drop_arguments(r, argv));
   // One pass a placeholder, and never on what was put in: a file may be called {output}.
   for (std::string& word : argv) {
     std::string out;
@@ -55,6 +54,7 @@ Result<std::vector<std::vector<std::string>>> commands(const ToolFacts& tool, co
   }
   argv[0] = tool.path;
   argv.insert(argv.end(), t.compiler.options.begin(), t.compiler.options.end());
+  NPU_TRY(drop_arguments(r, argv));
   argv.insert(argv.end(), r.extra.begin(), r.extra.end());
   return std::vector<std::vector<std::string>>{argv};
 }

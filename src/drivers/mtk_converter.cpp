@@ -17,6 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 constexpr const char* kScript = "step2_torchscript_to_tflite.py";
+constexpr std::string_view kSpecOption = "tflite_op_export_spec";
 
 // Attributes of the converter, as get_available_options() of 7.14.1 prints them.
 constexpr std::string_view kOptions[] = {"quantize",
@@ -187,7 +188,7 @@ Result<std::map<std::string, std::string>> files(const Target& t, const CompileR
     return Diag(diag::usage, "the converter needs the shapes of the inputs",
                 "--set input_shapes=1x3x64x64 (several: 1x3x64x64,1x10:int64)")
         .in_file(r.model);
-  NPU_ASSIGN(const std::string script, mtk_converter_script(shapes, options));
+  NPU_ASSIGN(const std::string script, mtk_converter_script(shapes, options, r.drop));
   return std::map<std::string, std::string>{{kScript, script}};
 }
 
@@ -236,19 +237,31 @@ Result<std::pair<std::string, std::string>> shape_and_type(std::string_view text
   return std::pair{shape + "]", type};
 }
 
+// Only what the script sets by itself can be left out of it.
+Status check_dropped(std::span<const std::string> drop, const std::map<std::string, std::string>& options) {
+  for (const std::string& key : drop)
+    if ((key != "quantize" && key != kSpecOption) || options.contains(key))
+      return Diag(diag::usage, "'" + key + "' is no default of the converter's script",
+                  fmt::format("--drop-arg takes quantize and {}, where --set does not give them", kSpecOption));
+  return {};
+}
+
 }  // namespace
 
-Result<std::string> mtk_converter_script(const std::string& shapes, const std::map<std::string, std::string>& options) {
+Result<std::string> mtk_converter_script(const std::string& shapes, const std::map<std::string, std::string>& options,
+                                         std::span<const std::string> drop) {
   std::string shape_list, type_list;
   for (const std::string_view part : split(shapes, ',')) {
     NPU_ASSIGN(const auto parsed, shape_and_type(trim(part)));
     shape_list += (shape_list.empty() ? "" : ", ") + parsed.first;
     type_list += (type_list.empty() ? "" : ", ") + parsed.second;
   }
-  std::string spec = "builtin_first", set;
-  if (!options.contains("quantize")) set = "converter.quantize = False\n    ";
+  NPU_TRY(check_dropped(drop, options));
+  const auto dropped = [&](std::string_view key) { return std::find(drop.begin(), drop.end(), key) != drop.end(); };
+  std::string spec = dropped(kSpecOption) ? "" : "builtin_first", set;
+  if (!options.contains("quantize") && !dropped("quantize")) set = "converter.quantize = False\n    ";
   for (const auto& [key, value] : options) {
-    if (key == "tflite_op_export_spec") {
+    if (key == kSpecOption) {
       if (std::find(std::begin(kSpecs), std::end(kSpecs), value) == std::end(kSpecs))
         return Diag(diag::usage, "'" + value + "' is no tflite_op_export_spec",
                     "for example builtin_first, npsdk_v7, npsdk_v8");
@@ -282,7 +295,7 @@ def main():
     input_types = [{}]
     converter = mtk_converter.PyTorchConverter.from_script_module_file(
         model, input_shapes=INPUT_SHAPES, input_types=input_types)
-    {}converter.convert_to_tflite(output_file=output, tflite_op_export_spec={})
+    {}converter.convert_to_tflite(output_file=output{})
     print("converted:", output)
     return 0
 
@@ -290,7 +303,7 @@ def main():
 if __name__ == "__main__":
     sys.exit(main())
 )PY",
-                     shape_list, type_list, set, python_literal(spec));
+                     shape_list, type_list, set, spec.empty() ? "" : ", tflite_op_export_spec=" + python_literal(spec));
 }
 
 LogFacts parse_mtk_converter_log(std::string_view text) {

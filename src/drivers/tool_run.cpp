@@ -102,8 +102,12 @@ std::string setting(const Target& t, const CompileRequest& r, const std::string&
 }
 
 Status drop_arguments(const CompileRequest& r, std::vector<std::string>& argv) {
+  // Without the model and the result nothing can be compiled.
+  const auto needed = [&](const std::string& word) { return word == r.model || word == r.output; };
   for (const std::string& unwanted : r.drop)
-    if (std::erase(argv, unwanted) == 0)
+    if (std::erase_if(argv, [&](const std::string& word) {
+          return !needed(word) && (word == unwanted || word.starts_with(unwanted + "="));
+        }) == 0)
       return Diag(diag::usage, unwanted + " is not among the arguments: " + join(argv, " "), "nothing to drop");
   return {};
 }

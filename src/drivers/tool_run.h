@@ -54,7 +54,8 @@ Result<std::string> ask_tool(const std::vector<std::string>& argv, const std::ma
                              std::chrono::seconds limit = std::chrono::seconds(30));
 // What is set under `key`: by the request, in the target's [compiler.settings], in its [identity]; empty = nowhere.
 std::string setting(const Target& t, const CompileRequest& r, const std::string& key);
-// Takes the request's unwanted arguments out of `argv`. usage when one is not there.
+// Takes the request's unwanted arguments out of `argv`: words equal to one, or that give it a value ("--flag" takes
+// "--flag=3" along). The model and the result stay. usage when one is not there.
 Status drop_arguments(const CompileRequest& r, std::vector<std::string>& argv);
 
 // SHA-256 of the program behind a path or a bare name; empty when it cannot be read.

@@ -250,6 +250,16 @@ TEST_F(Mtk, ScriptTextAndItsRefusals) {
     EXPECT_FALSE(mtk_converter_script(bad, {}).ok()) << bad;
 }
 
+TEST_F(Mtk, DefaultsOfTheScriptCanBeLeftOut) {
+  const std::vector<std::string> both{"quantize", "tflite_op_export_spec"};
+  const std::string script = mtk_converter_script("1x3x64x64", {}, both).value();
+  EXPECT_THAT(script, ::testing::Not(HasSubstr("converter.quantize")));
+  EXPECT_THAT(script, HasSubstr("convert_to_tflite(output_file=output)\n"));
+  EXPECT_FALSE(mtk_converter_script("1x3", {}, std::vector<std::string>{"--opt-accuracy"}).ok());
+  EXPECT_FALSE(mtk_converter_script("1x3", {{"quantize", "true"}}, std::vector<std::string>{"quantize"}).ok())
+      << "given and dropped";
+}
+
 // S2-04
 TEST(MtkVersion, FromWheelNamesAndVersionStrings) {
   EXPECT_EQ(parse_mtk_version("mtk_converter-7.14.1-cp39-cp39m-manylinux1_x86_64.whl"), "7.14.1");

@@ -7,6 +7,7 @@
 #include "app/commands.h"
 #include "app/output_folder.h"
 #include "app/port_keys.h"
+#include "app/port_opset.h"
 #include "app/port_steps.h"
 #include "app/prepare_part.h"
 #include "app/report.h"
@@ -82,16 +83,20 @@ Status after_failure(PortContext& c, const PortStep& s) {
 }
 
 Status run_steps(PortContext& c) {
-  int started = 0;
-  for (const Step step : kSteps) {
-    ++started;
+  for (size_t i = 0; i < std::size(kSteps); ++i) {
+    const int started = static_cast<int>(i) + 1;
     const auto start = std::chrono::steady_clock::now();
-    Result<PortStep> made = step(c);
+    Result<PortStep> made = kSteps[i](c);
     if (!made) {
       NPU_TRY(drop_stale(c, started));
       return std::move(made).error();
     }
     PortStep s = std::move(*made);
+    if (std::exchange(c.again, false)) {
+      c.run.steps.resize(1);  // the import holds
+      i = 0;
+      continue;
+    }
     s.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     c.run.app.log(0, step_line(s));
     c.run.steps.push_back(std::move(s));
@@ -133,6 +138,7 @@ CommandResult port(const App& app, const PortArgs& args) {
   }
   PortContext context{run, folder, {}};
   NPU_TRY(load_decisions(context));
+  recall_opsets(context);
   if (nothing_to_do(context, run.steps)) {
     for (const PortStep& s : run.steps) app.log(0, step_line(s));
     NPU_ASSIGN(const std::string text, read_file(run.path("report.json")));

@@ -8,6 +8,7 @@
 #include "app/artefacts.h"
 #include "app/compile_tool.h"
 #include "app/port_keys.h"
+#include "app/port_opset.h"
 #include "app/port_proof.h"
 #include "app/port_refusal.h"
 #include "app/port_steps.h"
@@ -113,6 +114,12 @@ Status compile_part(PortContext& c, const Compiler& compiler, PartRun& p, PortSt
   NPU_ASSIGN(const CompileOutcome o,
              compile(*compiler.driver, compiler.facts, c.run.target, r, c.run.path(".npuport/cache")));
   fs::remove_all(r.work_folder, ec);
+  // Only a refusal of the graph is worth another opset or a hunt: not a crash, a time limit or a broken environment.
+  const bool of_graph = o.verdict == CompileVerdict::refused && o.cure == Cure::rewrite;
+  if (of_graph) {
+    NPU_ASSIGN(c.again, lower_opset(c, compiler, p, o, s));
+    if (c.again) return {};
+  }
   Json j = to_json(o);
   // Relative names: the folder may move, and two runs must say the same.
   j["artefact"] = o.artefact.empty() ? "" : out;
@@ -132,9 +139,7 @@ Status compile_part(PortContext& c, const Compiler& compiler, PartRun& p, PortSt
   s.verdict = Verdict::fail;
   s.reason += fmt::format("{}{}: {} {}: {}", s.reason.empty() ? "" : "; ", p.spec->name, compiler.tool, name(o.verdict),
                           o.reason);
-  // Only a refusal of the graph is worth a hunt: not a crash, a time limit or a broken environment.
-  if (o.verdict == CompileVerdict::refused && o.cure == Cure::rewrite && c.run.options.diagnose)
-    return diagnose_refusal(c, *compiler.driver, compiler.facts, p, s);
+  if (of_graph && c.run.options.diagnose) return diagnose_refusal(c, *compiler.driver, compiler.facts, p, s);
   return {};
 }
 
@@ -201,7 +206,10 @@ Result<PortStep> step_compile(PortContext& c) {
     s.verdict = Verdict::pass;
     s.details["tool"] =
         Json{{"name", compiler.tool}, {"path", compiler.facts.path}, {"version", compiler.facts.version}};
-    for (PartRun& p : c.run.parts) NPU_TRY(compile_part(c, compiler, p, s));
+    for (PartRun& p : c.run.parts) {
+      NPU_TRY(compile_part(c, compiler, p, s));
+      if (c.again) return s;
+    }
     const auto broken = [](const Proof& proof) { return proof.result.verdict == Verdict::fail; };
     if (s.verdict == Verdict::fail && std::none_of(s.proofs.begin(), s.proofs.end(), broken))
       s.reason =

@@ -109,6 +109,7 @@ Result<Json> part_json(PortContext& c, PartRun& p, const PortStep& s) {
   j["sha256"] = hash;
   j["bytes"] = fs::file_size(c.run.path(p.file_name), ec);
   if (p.opset != 0) j["opset"] = p.opset;
+  if (!p.opset_tries.empty()) j["opset_tries"] = p.opset_tries;
   j["source"] = Json{{"file", fs::path(p.spec->model).filename().string()}, {"sha256", p.model_hash}};
   j["inputs"] = ports_json(p.contract.file_inputs, p.rewritten, p.rewritten.inputs());
   j["outputs"] = ports_json(p.contract.file_outputs, p.rewritten, p.rewritten.outputs());

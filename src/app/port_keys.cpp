@@ -77,6 +77,8 @@ std::string rewrite_key(const PortContext& c) {
   key.add(fmt::format("{} {} {} {}", o.allow_approximate, o.assume_int32, o.float16, o.nhwc));
   if (o.rewrites) key.add_file(o.rewrites_file);
   for (const auto& [op, decision] : c.decisions) key.add(op).add(decision);
+  for (const PartRun& p : c.run.parts)
+    if (p.opset_limit != 0) key.add(p.spec->name).add(fmt::format("opset {}", p.opset_limit));
   return key.hex();
 }
 

@@ -58,8 +58,10 @@ struct PartRun {
   std::shared_ptr<Executor> rewritten_executor;
   size_t operators_imported = 0, operators_written = 0;
   int64_t weight_bytes = 0;
-  int opset = 0;                         // of the written file; 0 where the format has none
-  std::vector<std::string> opset_tries;  // those given up before it
+  int opset = 0;                            // of the written file; 0 where the format has none
+  std::vector<std::string> opset_tries;     // those given up before it
+  int opset_limit = 0;                      // the newest opset whose file the compiler takes; 0: it refused none
+  std::vector<std::string> refused_opsets;  // what it said about newer ones
 };
 
 // The gate of the steps that compare a part with itself (import, rewrite, write): the general one, with the part's own

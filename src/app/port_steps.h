@@ -11,6 +11,7 @@ struct PortContext {
   PortRun& run;
   OutputFolder& folder;
   Decisions decisions;
+  bool again = false;  // a part got a lower opset: everything from the analysis on has to be done with it
 };
 
 // Reads the decisions a person made in operator_analysis.{md,json} of an earlier run.

@@ -96,7 +96,8 @@ Result<Fit> fit_graph(const App& app, Graph& g, IoContract& contract, Ledger& le
 }
 
 Result<std::vector<Finding>> prepare_part(PortContext& c, PartRun& p) {
-  PrepareRequest request{c.run.target, {}, {}};
+  const Target target = at_opset(c.run.target, p.opset_limit);
+  PrepareRequest request{target, {}, {}};
   request.options.io_layout = c.run.options.nhwc ? IoLayout::channels_last : IoLayout::keep;
   request.options.allow_approximate = c.run.options.allow_approximate;
   request.options.assume_int32 = c.run.options.assume_int32;
@@ -121,7 +122,8 @@ Result<std::vector<Finding>> prepare_part(PortContext& c, PartRun& p) {
   p.ledger = Ledger();
   NPU_ASSIGN(Fit fit, fit_graph(c.run.app, p.rewritten, p.contract, p.ledger, request));
   p.opset = fit.opset;
-  p.opset_tries = std::move(fit.tries);
+  p.opset_tries = p.refused_opsets;
+  p.opset_tries.insert(p.opset_tries.end(), fit.tries.begin(), fit.tries.end());
   return std::move(fit.left);
 }
 

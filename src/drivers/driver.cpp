@@ -34,9 +34,12 @@ std::string absolute(const std::string& path) {
   return ec ? path : p.lexically_normal().string();
 }
 
-// A verdict that says something about model and tool, not about the moment.
-bool lasting(CompileVerdict v) {
-  return v == CompileVerdict::accepted || v == CompileVerdict::refused || v == CompileVerdict::misplaced;
+// A verdict that says something about model and tool, not about the moment: a missing licence or a full disk is gone
+// when someone has seen to it.
+bool lasting(const CompileOutcome& o) {
+  return o.cure != Cure::environment &&
+         (o.verdict == CompileVerdict::accepted || o.verdict == CompileVerdict::refused ||
+          o.verdict == CompileVerdict::misplaced);
 }
 
 void add(Sha256& hash, std::string_view text) { hash.update(fmt::format("{}:{}", text.size(), text)); }
@@ -188,7 +191,13 @@ Result<CompileOutcome> compile(const Driver& d, const ToolFacts& tool, const Tar
   std::string key;
   if (!cache.empty()) {
     NPU_ASSIGN(key, cache_key(d, tool, target, r, model_hash));
-    if (std::optional<CompileOutcome> known = from_cache(cache + "/" + key, r)) return std::move(*known);
+    if (std::optional<CompileOutcome> known = from_cache(cache + "/" + key, r)) {
+      // The commands of this request; those of the run that was kept name other folders.
+      NPU_ASSIGN(auto commands, d.commands(tool, target, r));
+      commands.resize(std::min(commands.size(), known->commands.size()));
+      known->commands = std::move(commands);
+      return std::move(*known);
+    }
   }
   if (d.files) {
     NPU_ASSIGN(const auto files, d.files(target, r));
@@ -201,7 +210,7 @@ Result<CompileOutcome> compile(const Driver& d, const ToolFacts& tool, const Tar
   // A compiler that failed may leave half a file, and nobody must take it for a model.
   if (!kept) fs::remove(r.output, ec);
   o.artefact = kept && fs::exists(r.output, ec) ? r.output : "";
-  if (!cache.empty() && lasting(o.verdict)) to_cache(cache, key, o);
+  if (!cache.empty() && lasting(o)) to_cache(cache, key, o);
   return o;
 }
 

@@ -149,6 +149,45 @@ TEST_F(CliOnnx, PortRecordsTheOpsetInMetadataAndReport) {
   EXPECT_EQ(opset_of(written_model(out_.path("q"))), "16");
 }
 
+// A refusal of the compiler, of which the target's rules know nothing, leads to lower opsets before any diagnosis.
+TEST_F(CliOnnx, PortTriesLowerOpsetsWhenTheCompilerRefuses) {
+  const std::string m = model(kNorm);
+  const auto compiler = [&](const std::string& operators) {
+    put(out_.path("table.txt"), operators);
+    return target("unlisted = \"ok\"\n[compiler]\ndriver = \"generic\"\ncommand = \"'" + standin_op_table() +
+                  "' --table '" + out_.path("table.txt") +
+                  "' {input} {output}\"\n[[compiler.log]]\nkind = \"refused\"\n"
+                  "pattern = 'unsupported nodes: (\\w+)'\nfields = [\"op\"]\n");
+  };
+  const auto port = [&](const std::string& t, const std::string& folder) {
+    return npuport_run({"port", m, "--target", t, "-o", out_.path(folder), "--name", "n", "--json", "--tool",
+                        standin_op_table() + "=" + standin_op_table()});
+  };
+  const std::string t = compiler("ReduceMean\nSub\nMul\nPow\nAdd\nSqrt\nDiv\n");
+  const Ran r = port(t, "p");
+  ASSERT_EQ(r.code, 0) << r.err;
+  EXPECT_THAT(r.err, HasSubstr("ONNX opset 17: " + standin_op_table() + " refused"));
+  EXPECT_EQ(opset_of(written_model(out_.path("p"))), "16");
+  const Json part = Json::parse(contents(out_.path("p") + "/models/n_metadata.json"))["parts"][0];
+  EXPECT_EQ(part["opset"], 16);
+  EXPECT_EQ(part["opset_tries"].size(), 1u);
+  for (const Json& step : document(r)["steps"])
+    if (step["id"] == "compile") {
+      EXPECT_EQ(step["verdict"], "PASS");
+      EXPECT_THAT(step["details"]["parts"].dump(), Not(HasSubstr(".npuport/opset"))) << "the command of the trial";
+    }
+  EXPECT_FALSE(contents(out_.path("p") + "/models/" + part["artefacts"][0]["file"].get<std::string>()).empty());
+  const Ran again = port(t, "p");
+  EXPECT_EQ(again.code, 0) << again.err;
+  EXPECT_THAT(again.err, Not(HasSubstr("opset"))) << "found once";
+  // No opset helps: each was tried, and the diagnosis is about the file as it was.
+  const Ran none = port(compiler("Sub\n"), "q");
+  EXPECT_EQ(none.code, 1);
+  for (const char* opset : {"17", "16", "15", "14", "13"})
+    EXPECT_THAT(none.err, HasSubstr(std::string("ONNX opset ") + opset + ":"));
+  EXPECT_EQ(opset_of(written_model(out_.path("q"))), "17");
+}
+
 // Reshape whose shape is an input: `model` writes it as a constant, so the file is made by hand.
 TEST_F(CliOnnx, ValuesThatDecideShapesComeFromTheSample) {
   const std::string file = out_.path("vector.onnx");

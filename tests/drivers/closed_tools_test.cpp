@@ -186,6 +186,12 @@ TEST_F(Closed, AmctCalibrates) {
   EXPECT_FALSE(d->commands({"amct_onnx", "", "", {}}, t, r).ok()) << "calibration data is needed";
   r.options = {
       {"data_dir", "in0/;in1/"}, {"data_types", "float32;float32"}, {"batch_num", "4"}, {"input_shape", "a:1,3;b:1,2"}};
+  r.drop = {"--data_types", "float32;float32"};
+  EXPECT_THAT(d->commands({"amct_onnx", "", "", {}}, t, r).value()[0],
+              ::testing::Not(::testing::Contains("--data_types")));
+  r.drop = {"--no-such"};
+  EXPECT_FALSE(d->commands({"amct_onnx", "", "", {}}, t, r).ok());
+  r.drop.clear();
   const CompileOutcome o = run("amct_onnx", standin("amct_onnx"), t, r);
   EXPECT_EQ(o.verdict, CompileVerdict::accepted) << o.reason;
   EXPECT_THAT(o.commands[0], ::testing::IsSupersetOf({"calibration", "--data_dir", "in0/;in1/", "--batch_num", "4",

@@ -130,10 +130,6 @@ std::vector<ValueId> build_filled_parts(Builder& b, const Match& m) {
   return {parts.size() == 1 ? parts[0] : b.op("concat", std::move(parts), {{"axis", m.attr("a")}})};
 }
 
-Reason floating(const Graph& g, const Match& m) {
-  return is_float(g.type(m.value("x")).dtype) ? Reason() : Reason("it is an integer division");
-}
-
 constexpr Rewrite kRows[] = {
     {.name = "identity_reshape",
      .doc = "A reshape to the same shape changes nothing.",
@@ -222,7 +218,7 @@ constexpr Rewrite kRows[] = {
      .check = not_empty,
      .build = build_one_slice},
     {.name = "multiply_by_one", .doc = "x * 1 = x.", .match = "%y = mul(%x, 1)", .replace = "%y = %x"},
-    {.name = "divide_by_one", .doc = "x / 1 = x.", .match = "%y = div(%x, 1)", .replace = "%y = %x", .check = floating},
+    {.name = "divide_by_one", .doc = "x / 1 = x.", .match = "%y = div(%x, 1)", .replace = "%y = %x"},
     {.name = "add_zero",
      .doc = "x + 0 = x (the sign of a zero apart).",
      .match = "%y = add(%x, 0)",

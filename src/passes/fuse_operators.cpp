@@ -81,10 +81,6 @@ std::vector<Attr> two_dimensional(const Node& n) {
   return attrs;
 }
 
-Reason rank_three(const Graph& g, const Match& m) {
-  return g.shape(m.value("x")).size() == 3 ? Reason() : Reason("the input has no batch dim");
-}
-
 std::vector<ValueId> build_two_dimensional(Builder& b, const Match& m) {
   const Node n = *b.graph().producer(m.value("y"));
   const Shape out = b.shape(m.value("y"));
@@ -191,7 +187,6 @@ Rows make_rows() {
     row.doc = kTwoDimensionalDoc;
     row.match =
         r.keep("%y = " + std::string(op) + (op.starts_with("conv") ? "(%x, %w, %b.opt, rest=$c)" : "(%x, rest=$c)"));
-    row.check = rank_three;
     row.build = build_two_dimensional;
     r.rows.push_back(row);
   }

@@ -17,11 +17,10 @@ namespace {
 const std::vector<Rewrite>& all_rows() {
   static const std::vector<Rewrite> rows = [] {
     std::vector<Rewrite> v;
-    for (const auto family :
-         {lower_norm_rows(), lower_activation_rows(), lower_approximate_rows(), lower_mask_rows(), lower_index_rows(),
-          lower_rank_rows(), lower_product_rows(), lower_conv_rows(), lower_window_rows(), lower_movement_rows(),
-          lower_sequence_rows(), lower_logic_rows(), lower_element_rows(), lower_sampling_rows(),
-          lower_substitute_rows()})
+    for (const auto family : {lower_norm_rows(), lower_activation_rows(), lower_approximate_rows(), lower_mask_rows(),
+                              lower_index_rows(), lower_rank_rows(), lower_product_rows(), lower_conv_rows(),
+                              lower_window_rows(), lower_movement_rows(), lower_sequence_rows(), lower_logic_rows(),
+                              lower_element_rows(), lower_sampling_rows(), lower_substitute_rows()})
       v.insert(v.end(), family.begin(), family.end());
     return v;
   }();

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <vector>
 
 #include "pipelines/whisper/audio.h"
@@ -15,8 +16,8 @@ inline constexpr size_t kFrames = 3000;  // mel frames of one window of 30 s
 inline constexpr size_t kFramesPerSecond = 100;
 inline constexpr size_t kInputStride = 2;  // mel frames per step of the encoder and per timestamp
 
-// Dense filters [n_mels][kBins], float32, as librosa.filters.mel(sr=16000, n_fft=400, n_mels=n_mels).
-std::vector<float> mel_filters(size_t n_mels);
+// What is not zero of librosa.filters.mel(sr=16000, n_fft=400, n_mels=n_mels), float32.
+MelFilters mel_filters(size_t n_mels);
 
 // What follows a sound that ends inside a window.
 enum class Padding {
@@ -44,6 +45,7 @@ class MelWindows {
  private:
   class Stream;
   MelWindows() = default;
+  void make_room(size_t next);
   Status forget_before(size_t frame);
   Status fetch_until(size_t frame);
 
@@ -52,9 +54,9 @@ class MelWindows {
   uint64_t samples_ = 0;
   float loudest_ = 0;
   int threads_ = 1;
-  std::vector<float> rows_;  // log10 values of frames from first_ on, in groups [n_mels][kLanes]
-  size_t first_ = 0;
-  std::shared_ptr<Stream> stream_;  // set while a long sound is read again
+  std::deque<std::unique_ptr<float[]>> slabs_;  // log10 values of frames from first_ on
+  size_t first_ = 0, fetched_ = 0;              // fetched_: frames read so far, of a long sound
+  std::shared_ptr<Stream> stream_;              // set while a long sound is read again
 };
 
 }  // namespace npuport::whisper

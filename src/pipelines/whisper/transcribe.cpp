@@ -84,7 +84,8 @@ Result<Transcript> transcribe(Network& network, MelWindows& mel, const Rules& gi
   Rules rules = given;
   Transcript out;
   out.seconds = mel.seconds();
-  std::vector<float> window(mel.n_mels() * kFrames);
+  const auto features = std::make_unique_for_overwrite<float[]>(mel.n_mels() * kFrames);
+  const std::span window(features.get(), mel.n_mels() * kFrames);
   const size_t content = mel.content_frames();
   if (!rules.special.multilingual) rules.language = "en";
   if (rules.language.empty() && content > 0) {

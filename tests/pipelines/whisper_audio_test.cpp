@@ -9,6 +9,7 @@
 #include <numbers>
 
 #include "base/diag_codes.h"
+#include "pipelines/whisper/cut_files.h"
 #include "pipelines/whisper/mel.h"
 #include "support/temp_folder.h"
 #include "support/whisper_files.h"
@@ -41,6 +42,10 @@ struct Sound : ::testing::Test {
       all.insert(all.end(), piece.begin(), piece.begin() + static_cast<std::ptrdiff_t>(n));
       if (n < piece.size()) return all;
     }
+  }
+  std::string bytes_of(const std::string& name) {
+    std::ifstream in(folder.path(name), std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
   }
   void expect_fault(const std::string& name, const DiagCode& code, const std::string& words) {
     const auto r = read(name);
@@ -111,13 +116,11 @@ TEST_F(Sound, FlacOggAndMp3) {
   ASSERT_TRUE(write("a.ogg", SF_FORMAT_OGG | SF_FORMAT_VORBIS, 44100, 2, samples));
   EXPECT_LT(worst_against_tone(*read("a.flac")), 2e-3);
   EXPECT_LT(worst_against_tone(*read("a.ogg")), 5e-2);
-#ifdef SF_FORMAT_MPEG
   if (!write("a.mp3", SF_FORMAT_MPEG | SF_FORMAT_MPEG_LAYER_III, 44100, 2, samples))
     GTEST_SKIP() << "this libsndfile writes no MP3";
   const auto mp3 = read("a.mp3");
   ASSERT_TRUE(mp3) << mp3.error().message;
   EXPECT_NEAR(static_cast<double>(mp3->size()), 8000, 1500);  // the codec's delay
-#endif
 }
 
 TEST_F(Sound, BadFilesAreNamed) {
@@ -167,6 +170,71 @@ TEST_F(Sound, CutFilesAreNotPlayedAsIfWhole) {
       EXPECT_EQ(r->size(), 8000u);
     }
   }
+}
+
+// Ogg and MPEG have no length to compare with at the front: pages and frames are counted.
+TEST_F(Sound, OggAndMp3CutInsideAPageOrFrame) {
+  ASSERT_TRUE(write("a.ogg", SF_FORMAT_OGG | SF_FORMAT_VORBIS, 16000, 1, tone(16000, 4, 1)));
+  ASSERT_TRUE(read("a.ogg"));
+  const std::string ogg = bytes_of("a.ogg");
+  for (const size_t n : {ogg.size() - 1, ogg.size() / 2, ogg.rfind("OggS") + 20, ogg.rfind("OggS") + 2}) {
+    std::ofstream(folder.path("cut.ogg"), std::ios::binary) << ogg.substr(0, n);
+    expect_fault("cut.ogg", diag::truncated, "inside the Ogg page");
+  }
+  // Behind a whole page, or before bytes that are no page: that may be a recorder's, or a tag.
+  std::ofstream(folder.path("page.ogg"), std::ios::binary) << ogg.substr(0, ogg.rfind("OggS"));
+  EXPECT_TRUE(check_not_cut(folder.path("page.ogg")));
+  std::ofstream(folder.path("tag.ogg"), std::ios::binary) << ogg << "TAG and more";
+  EXPECT_TRUE(read("tag.ogg"));
+}
+
+// Frames of silence by the standard's formula: 144 · 64000 / 48000 = 192 bytes (MPEG 1, layer III, mono), 24 ms each.
+std::string mpeg_frames(size_t count, const std::string& first_body = {}) {
+  std::string all;
+  for (size_t i = 0; i < count; ++i) {
+    std::string frame("\xFF\xFB\x54\xC0", 4);
+    if (i == 0) frame += first_body;
+    frame.resize(192, '\0');
+    all += frame;
+  }
+  return all;
+}
+
+TEST_F(Sound, MpegFramesAreCounted) {
+  const auto check = [&](const std::string& bytes) {
+    std::ofstream(folder.path("a.mp3"), std::ios::binary) << bytes;
+    return check_not_cut(folder.path("a.mp3"));
+  };
+  const auto says = [&](const std::string& bytes, const std::string& words) {
+    const Status s = check(bytes);
+    ASSERT_FALSE(s) << words;
+    EXPECT_EQ(s.error().code->id, diag::truncated.id);
+    EXPECT_THAT(s.error().message, HasSubstr(words));
+  };
+  const std::string plain = mpeg_frames(100), id3("ID3\3\0\0\0\0\1\x48", 10);
+  EXPECT_TRUE(check(plain));
+  EXPECT_TRUE(check(id3 + std::string(200, '\0') + plain));
+  EXPECT_TRUE(check(plain + "TAG" + std::string(125, ' ')));
+  EXPECT_TRUE(check(plain + std::string(1000, '\0')));
+  EXPECT_TRUE(check(plain.substr(0, 300))) << "one frame and a piece of another prove nothing";
+  says(plain.substr(0, plain.size() - 1), "ends after 2.38 s, inside an MPEG frame");
+  says(id3 + std::string(200, '\0') + plain.substr(0, 192 * 25 + 50), "ends after 0.60 s, inside an MPEG frame");
+  // 99 frames and its own.
+  const std::string xing = mpeg_frames(100, std::string(17, '\0') + std::string("Xing\0\0\0\1\0\0\0\x63", 12));
+  EXPECT_TRUE(check(xing));
+  EXPECT_TRUE(check(xing + plain)) << "more than promised is no cut";
+  says(xing.substr(0, 192 * 50), "ends after 1.20 s, its header promises 2.38 s");
+  says(xing.substr(0, 192 * 50 + 7), "its header promises 2.38 s");
+  EXPECT_TRUE(check(xing.substr(0, 192 * 50) + "TAG" + std::string(125, ' ')))
+      << "shortened by a program that left its tag";
+}
+
+TEST_F(Sound, CutMp3) {
+  if (!write("a.mp3", SF_FORMAT_MPEG | SF_FORMAT_MPEG_LAYER_III, 22050, 1, tone(22050, 3, 1)))
+    GTEST_SKIP() << "this libsndfile writes no MP3";
+  ASSERT_TRUE(read("a.mp3"));
+  std::ofstream(folder.path("cut.mp3"), std::ios::binary) << bytes_of("a.mp3").substr(0, bytes_of("a.mp3").size() / 2);
+  expect_fault("cut.mp3", diag::truncated, "the file was cut or damaged");
 }
 
 TEST_F(Sound, CutFilesGiveWhatTheyHoldOrAnError) {

@@ -10,11 +10,10 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <vector>
 
 #include "base/diag_codes.h"
+#include "pipelines/whisper/cut_files.h"
 
 namespace npuport::whisper {
 namespace {
@@ -33,52 +32,6 @@ Status check_file(const std::string& path) {
     return Diag(diag::not_readable, "is no regular file; a sound is read twice", "save it to a file first")
         .in_file(path);
   if (info.st_size == 0) return Diag(diag::bad_input_data, "the sound file is empty (0 bytes)").in_file(path);
-  return {};
-}
-
-Diag cut_short(const std::string& path, double has, double promised) {
-  return Diag(diag::truncated,
-              fmt::format("the sound ends after {:.2f} s, its header promises {:.2f} s: the file was cut or damaged",
-                          has, promised),
-              "get the whole file, or convert what is left of it")
-      .in_file(path);
-}
-
-uint32_t little_endian(const char* p) {
-  uint32_t v = 0;
-  for (int i = 3; i >= 0; --i) v = v << 8 | static_cast<unsigned char>(p[i]);
-  return v;
-}
-
-// libsndfile plays a WAV file that ends before its data chunk does as if it were whole. Sizes that a recorder never
-// came to fill in (about 2 or 4 GB) promise nothing.
-Status check_wav_length(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  char head[12];
-  if (!in.read(head, sizeof head) || std::memcmp(head, "RIFF", 4) != 0 || std::memcmp(head + 8, "WAVE", 4) != 0)
-    return {};
-  std::error_code ec;
-  const uint64_t size = std::filesystem::file_size(path, ec);
-  double bytes_per_second = 0;
-  uint64_t at = sizeof head;
-  for (int chunks = 0; chunks < 1000 && at + 8 <= size; ++chunks) {
-    in.seekg(static_cast<std::streamoff>(at));
-    if (!in.read(head, 8)) return {};
-    const uint64_t length = little_endian(head + 4);
-    at += 8;
-    if (std::memcmp(head, "data", 4) == 0) {
-      const bool filled_in = length < 0x7FFFF000U;
-      const bool between = length > 0x80000FFFU && length < 0xFFFFF000U;
-      if (bytes_per_second > 0 && (filled_in || between) && length > size - at)
-        return cut_short(path, static_cast<double>(size - at) / bytes_per_second,
-                         static_cast<double>(length) / bytes_per_second);
-      return {};
-    }
-    char format[16];
-    if (std::memcmp(head, "fmt ", 4) == 0 && length >= sizeof format && in.read(format, sizeof format))
-      bytes_per_second = little_endian(format + 8);
-    at += length + (length & 1);
-  }
   return {};
 }
 
@@ -119,7 +72,7 @@ class SoundFile : public SampleSource {
  public:
   static Result<std::unique_ptr<SampleSource>> open(const std::string& path) {
     NPU_TRY(check_file(path));
-    NPU_TRY(check_wav_length(path));
+    NPU_TRY(check_not_cut(path));
     std::unique_ptr<SoundFile> s(new SoundFile(path));
     s->file_.reset(sf_open(path.c_str(), SFM_READ, &s->info_));
     if (!s->file_) return open_failure(path);

@@ -1,5 +1,5 @@
-// Runs on the device (or under qemu): device_pipelines WHISPER_PORT SOUND EDSR_PORT PICTURE RESULT.png. Sound to text
-// and picture to picture with the host backend; prints the language and the text.
+// Runs on the device (or under qemu): device_pipelines speech PORT SOUND BACKEND prints language and text;
+// device_pipelines picture PORT PICTURE BACKEND RESULT.png enlarges.
 #include <cstdio>
 #include <string_view>
 
@@ -8,14 +8,16 @@
 #include "pipelines/whisper/mel.h"
 #include "pipelines/whisper/network.h"
 #include "pipelines/whisper/transcribe.h"
+#ifdef DEVICE_HAS_HOST_BACKEND
 #include "runtime/npuport_runtime_host.h"
+#endif
 
 namespace {
 
 using namespace npuport;
 
-Result<std::string> text_of(const std::string& port, const std::string& sound) {
-  NPU_ASSIGN(const whisper::Model model, whisper::open_port(port, "host", {}));
+Result<std::string> text_of(const std::string& port, const std::string& sound, const std::string& backend) {
+  NPU_ASSIGN(const whisper::Model model, whisper::open_port(port, backend, {}));
   NPU_ASSIGN(const whisper::Vocabulary vocabulary, whisper::Vocabulary::read(model.vocabulary, model.rules.special));
   NPU_ASSIGN(const auto network, whisper::PartNetwork::open(model, whisper::Loop::automatic));
   NPU_ASSIGN(whisper::MelWindows mel, whisper::MelWindows::open([&] { return whisper::open_sound(sound); },
@@ -24,8 +26,11 @@ Result<std::string> text_of(const std::string& port, const std::string& sound) {
   return transcript.language + ": " + transcript.text;
 }
 
-Status enlarge(const std::string& port, const std::string& picture, const std::string& result) {
-  NPU_ASSIGN(Upscaler upscaler, Upscaler::open(port, {}));
+Status enlarge(const std::string& port, const std::string& picture, const std::string& backend,
+               const std::string& result) {
+  UpscaleOptions options;
+  options.backend = backend;
+  NPU_ASSIGN(Upscaler upscaler, Upscaler::open(port, options));
   NPU_ASSIGN(const Picture small, read_picture(picture));
   NPU_ASSIGN(const Upscaled large, upscaler.run(small));
   return write_picture(large.picture, result);
@@ -40,15 +45,17 @@ int failed(const Diag& d) {
 
 int main(int argc, char** argv) {
   const std::string_view what = argc > 1 ? argv[1] : "";
+#ifdef DEVICE_HAS_HOST_BACKEND
   npuport_runtime_host_register();
-  if (what == "speech" && argc == 4) {
-    const Result<std::string> text = text_of(argv[2], argv[3]);
+#endif
+  if (what == "speech" && argc == 5) {
+    const Result<std::string> text = text_of(argv[2], argv[3], argv[4]);
     if (!text) return failed(text.error());
     std::printf("%s\n", text->c_str());
     return 0;
   }
-  if (what == "picture" && argc == 5) {
-    const Status done = enlarge(argv[2], argv[3], argv[4]);
+  if (what == "picture" && argc == 6) {
+    const Status done = enlarge(argv[2], argv[3], argv[4], argv[5]);
     return done ? 0 : failed(done.error());
   }
   return 2;

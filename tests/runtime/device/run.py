@@ -3,6 +3,9 @@
     run.py --worker FILE --build FOLDER                          the device's libraries alone
     run.py --npuport FILE --build FOLDER --sysroot FOLDER        executor and pipelines: a sound to its text, a picture to a
                                                                  larger one, held against this machine's
+    run.py --npuport FILE --build FOLDER --sysroot FOLDER --worker FILE --ncc FILE      the same pipelines without the executor:
+                                                                 the Neuron stand-in computes, by the build machine's
+                                                                 reference kernels
 """
 
 import argparse
@@ -72,7 +75,7 @@ def check_machine(program):
     assert machine == 183, f"the program is for machine {machine}, not for AArch64 (183)"
 
 
-def port_of(args, demo, out):
+def port_of(args, demo, out, *options):
     """Without samples: this is about the files, other tests prove them."""
     project = os.path.join(ROOT, "demo", demo, "port.toml")
     with open(project, encoding="utf-8") as f:
@@ -81,8 +84,8 @@ def port_of(args, demo, out):
     shutil.copytree(os.path.dirname(project), folder, dirs_exist_ok=True)
     with open(os.path.join(folder, "plain.toml"), "w", encoding="utf-8") as f:
         f.writelines(lines)
-    subprocess.run([args.npuport, "--quiet", "port", os.path.join(folder, "plain.toml"), "--target", "mt8371", "-o", out], check=True,
-                   stdout=subprocess.DEVNULL)
+    subprocess.run([args.npuport, "--quiet", "port", os.path.join(folder, "plain.toml"), "--target", "mt8371", "-o", out,
+                    *options], check=True, stdout=subprocess.DEVNULL)
 
 
 def write_picture(path, width, height):
@@ -99,32 +102,40 @@ def pipelines(args):
         print(f"SKIPPED: {args.sysroot} is not there (tools/arm64-sysroot fetches it)")
         return 0
     libraries = os.path.join(args.sysroot, "usr", "lib", "aarch64-linux-gnu")
-    cross_build(args, [f"-DNPUPORT_SYSROOT={args.sysroot}", "-DNPUPORT_ONEDNN=OFF"], ["device_pipelines"])
+    definitions, options, environment, backend = [f"-DNPUPORT_SYSROOT={args.sysroot}"], [], [], "host"
+    if args.worker:
+        definitions += ["-DNPUPORT_RUNTIME_ONLY=ON", f"-DNPUPORT_STANDIN_WORKER={args.worker}"]
+        options = ["--tool", "ncc-tflite=" + args.ncc]
+        environment = ["-E", "NPUPORT_NEURON_LIBRARY=" + os.path.join(args.build, "tests", "runtime", "device", "libstandin_neuron.so")]
+        backend = "neuron"
+    else:
+        definitions.append("-DNPUPORT_ONEDNN=OFF")
+    cross_build(args, definitions, ["device_pipelines", *(["standin_neuron"] if args.worker else [])])
     program = os.path.join(args.build, "device_pipelines")
     check_machine(program)
     speech, picture = os.path.join(args.build, "speech-port"), os.path.join(args.build, "picture-port")
-    port_of(args, "whisper-nano", speech)
-    port_of(args, "edsr-nano", picture)
+    port_of(args, "whisper-nano", speech, *options)
+    port_of(args, "edsr-nano", picture, *options)
     sound = os.path.join(ROOT, "demo", "whisper-nano", "clip001.wav")
     small = os.path.join(args.build, "small.png")
     write_picture(small, 40, 30)  # one tile: the emulated processor takes its time
     there, here = os.path.join(args.build, "there.png"), os.path.join(args.build, "here.png")
     def on_device(*words):
-        done = subprocess.run(["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu", "-E", "LD_LIBRARY_PATH=" + libraries, program, *words],
-                              capture_output=True, text=True, timeout=2400)
+        done = subprocess.run(["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu", "-E", "LD_LIBRARY_PATH=" + libraries, *environment, program,
+                               *words], capture_output=True, text=True, timeout=2400)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    on_device("picture", picture, small, there)
-    said = on_device("speech", speech, sound)
+    on_device("picture", picture, small, backend, there)
+    said = on_device("speech", speech, sound, backend)
     with open(os.path.join(ROOT, "demo", "whisper-nano", "baseline", "baseline_clip001.json"), encoding="utf-8") as f:
         wanted = json.load(f)
     assert said == f"{wanted['language']}: {wanted['text']}\n", said
-    told = subprocess.run([args.npuport, "--json", "upscale", small, "--model", picture, "--reference", there, "-o", here], check=True,
-                          capture_output=True, text=True)
+    told = subprocess.run([args.npuport, "--json", "upscale", small, "--model", picture, "--backend", "host", "--reference", there,
+                           "-o", here], check=True, capture_output=True, text=True)
     psnr = float(json.loads(told.stdout)[0]["reference"]["psnr"])
     assert psnr > 60, f"PSNR {psnr} dB between the two machines' pictures"
-    print("pipelines ok:", said.strip(), "PSNR", psnr)
+    print("pipelines ok on", backend + ":", said.strip(), "PSNR", psnr)
     return 0
 
 
@@ -133,6 +144,7 @@ def main():
     parser.add_argument("--worker")
     parser.add_argument("--npuport")
     parser.add_argument("--sysroot")
+    parser.add_argument("--ncc")
     parser.add_argument("--build", required=True)
     parser.add_argument("--toolchain", default=os.path.join(ROOT, "cmake", "aarch64-linux-gnu.cmake"))
     args = parser.parse_args()

@@ -204,7 +204,6 @@ class Session {
   // ---- rounds
 
   Status rounds() {
-    OracleCounts total;
     for (int round = 1; round <= r_.rounds; ++round) {
       const Graph snapshot = r_.graph;
       const Order order(snapshot);
@@ -437,7 +436,7 @@ class Session {
       NPU_TRY(make_folders(path(folder)));
       NPU_ASSIGN(const Graph model, subgraph(order, c.nodes));
       const std::string file = "model" + model_suffix(*r_.target);
-      if (const Status s = write_for_target(app_, *r_.target, model, path(folder + "/" + file)); !s) {
+      if (Status s = write_for_target(app_, *r_.target, model, path(folder + "/" + file)); !s) {
         if (s.error().code != &diag::not_representable) return s;
         NPU_TRY(write_file(path(folder + "/model.txt"), print(model, {true, true})));
       }

@@ -21,7 +21,7 @@ constexpr const char* kRecord = "opset";
 std::string opset_key(PortContext& c) {
   std::vector<int> limits;
   for (PartRun& p : c.run.parts) limits.push_back(std::exchange(p.opset_limit, 0));
-  const std::string key = compile_key(c);
+  std::string key = compile_key(c);
   for (size_t i = 0; i < limits.size(); ++i) c.run.parts[i].opset_limit = limits[i];
   return key;
 }

@@ -232,7 +232,8 @@ std::string approximate_way(PortContext& c) {
   c.run.options.allow_approximate = true;
   for (PartRun& p : c.run.parts) {
     if (p.analysis.feasible()) continue;
-    if (!(helps = helps && p.imported.opaque.empty())) break;
+    helps = helps && p.imported.opaque.empty();
+    if (!helps) break;
     const Graph rewritten = p.rewritten;
     const IoContract contract = p.contract;
     const Ledger ledger = p.ledger;

@@ -152,7 +152,7 @@ void release_pages(std::span<const std::byte> bytes) {
   for (const LiveMap& slot : live_maps) {
     if (!slot.path.load() || begin < slot.begin || end > slot.end) continue;
     const uintptr_t first = (begin + page - 1) / page * page, last = end / page * page;
-    if (first < last) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+    if (first < last) ::madvise(const_cast<std::byte*>(bytes.data()) + (first - begin), last - first, MADV_DONTNEED);
     return;
   }
 }

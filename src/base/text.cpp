@@ -78,11 +78,9 @@ std::string markdown_cell(std::string_view text) {
   std::string out;
   out.reserve(text.size() + text.size() / 8);
   for_each_character(text, [&](std::string_view c) {
-    if (c.empty()) {
-      out += replacement;
-    } else if (c == "\n" || c == "\r" || c == "\t") {
+    if (c == "\n" || c == "\r" || c == "\t") {
       out += ' ';
-    } else if (c.size() == 1 && is_control(static_cast<unsigned char>(c[0]))) {
+    } else if (c.empty() || (c.size() == 1 && is_control(static_cast<unsigned char>(c[0])))) {
       out += replacement;
     } else {
       if (c.size() == 1 && special.find(c[0]) != std::string_view::npos) out += '\\';

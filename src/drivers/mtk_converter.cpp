@@ -339,12 +339,9 @@ LogFacts parse_mtk_converter_log(std::string_view text) {
       }
     }
     if (line.starts_with("Traceback (most recent call last)")) traceback = true;
+    // The last line of a traceback is the cause.
     const bool cause = traceback && raw.front() != ' ' && line.find(": ") != std::string_view::npos;
-    if (cause) {
-      facts.error = line.substr(0, 500);  // the last line of a traceback is the cause
-    } else if (is_error_line(line) && facts.error.empty()) {
-      facts.error = line.substr(0, 500);
-    }
+    if (cause || (is_error_line(line) && facts.error.empty())) facts.error = line.substr(0, 500);
   });
   return facts;
 }

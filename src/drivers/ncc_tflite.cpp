@@ -336,8 +336,7 @@ class NccParser {
     if (is_error_line(line)) {
       if (facts_.error.empty()) facts_.error = trim(line);
       if (facts_.cure == Cure::none) facts_.cure = cure_of(line);
-    } else if (const size_t colon = line.find(':');
-               colon != std::string_view::npos && colon < 60 && facts_.metrics.size() < 64) {
+    } else if (const size_t colon = line.find(':'); colon < 60 && facts_.metrics.size() < 64) {
       const std::string_view key = trim(line.substr(0, colon)), value = trim(line.substr(colon + 1));
       const bool number = value.find_first_of("0123456789") != std::string_view::npos;
       if (number && (contains_word(key, "dram") || contains_word(key, "l1") || contains_word(key, "footprint") ||

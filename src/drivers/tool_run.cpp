@@ -114,9 +114,8 @@ Status drop_arguments(const CompileRequest& r, std::vector<std::string>& argv) {
 
 std::string tool_digest(const std::string& path) {
   std::error_code ec;
-  std::string file = path;
   if (path.find('/') == std::string::npos) return {};
-  const fs::path real = fs::canonical(file, ec);
+  const fs::path real = fs::canonical(path, ec);
   if (ec || !fs::is_regular_file(real, ec)) return {};
   const Result<std::string> digest = sha256_file(real.string());
   return digest ? *digest : std::string();

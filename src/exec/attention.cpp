@@ -48,7 +48,7 @@ bool takes(const Graph& g, const Node& n, ValueId chain, Pattern& p) {
 
 std::optional<Pattern> find(const Graph& g, NodeId id) {
   const Node& first = g.node(id);
-  const TensorType type = g.type(first.outputs[0]);
+  const TensorType& type = g.type(first.outputs[0]);
   if (type.dtype != DType::f32 || type.shape.size() < 2 || type.shape.size() > 6 || element_count(type.shape) == 0)
     return std::nullopt;
   Pattern p;

@@ -12,8 +12,6 @@ namespace npuport {
 
 namespace {
 
-using detail::Point;
-
 // Deviations of half-precision arithmetic stay below this; wrong weights and wrong structure are far above.
 constexpr double kClose = 2e-2;
 

@@ -42,7 +42,7 @@ class GroupNormKernel : public Kernel {
     c.scale = c.mean + batch_ * channels_;
     c.shift = c.scale + batch_ * channels_;
     const int threads = batch_ * channels_ * pixels_ < 16384 ? 1 : call.threads;
-    const double count = static_cast<double>(channels_ / groups_ * pixels_);
+    const auto count = static_cast<double>(group_length());
     std::vector<double> totals(static_cast<size_t>(batch_ * groups_));
     sum_up(x, nullptr, partial, threads, totals);
     for (int64_t i = 0; i < batch_ * channels_; ++i) c.mean[i] = static_cast<float>(totals[group_of(i)] / count);

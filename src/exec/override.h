@@ -68,6 +68,7 @@ std::span<const Override> overrides();
 std::unique_ptr<Kernel> prepare_reorder(const TensorType& type, const LayoutPtr& from, const LayoutPtr& to);
 
 // Copies elements of `type` between two sets of strides (every destination written once).
-std::unique_ptr<Kernel> prepare_copy(const TensorType& type, std::vector<int64_t> from, std::vector<int64_t> to);
+std::unique_ptr<Kernel> prepare_copy(const TensorType& type, const std::vector<int64_t>& from,
+                                     const std::vector<int64_t>& to);
 
 }  // namespace npuport

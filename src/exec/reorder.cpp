@@ -154,7 +154,8 @@ std::unique_ptr<Kernel> prepare_reorder(const TensorType& type, const LayoutPtr&
   return prepare_copy(type, strides_in(type.shape, from), strides_in(type.shape, to));
 }
 
-std::unique_ptr<Kernel> prepare_copy(const TensorType& type, std::vector<int64_t> from, std::vector<int64_t> to) {
+std::unique_ptr<Kernel> prepare_copy(const TensorType& type, const std::vector<int64_t>& from,
+                                     const std::vector<int64_t>& to) {
   return std::make_unique<StridedCopy>(type, from, to);
 }
 

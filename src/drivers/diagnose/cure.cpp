@@ -285,7 +285,7 @@ class Curing {
     }
   }
 
-  Status to_host(std::vector<CureRecord>& records, const std::vector<size_t>& left, std::vector<NodeId> nodes) {
+  Status to_host(std::vector<CureRecord>& records, const std::vector<size_t>& left, const std::vector<NodeId>& nodes) {
     if (left.empty()) return {};
     const auto reject = [&](const std::string& why) {
       for (const size_t i : left)

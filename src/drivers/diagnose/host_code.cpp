@@ -274,7 +274,7 @@ class Writer {
   std::string constant(ValueId v) {
     if (const auto it = names_.find(v); it != names_.end()) return it->second;
     const Tensor& t = *g_.value(v).constant;
-    const std::string name = fmt::format("k{}", names_.size());
+    std::string name = fmt::format("k{}", names_.size());
     names_[v] = name;
     if (t.count() > kMostConstant) {
       missing_.insert("the constant " + identifier(g_.value(v).name));

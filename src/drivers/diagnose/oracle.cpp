@@ -65,7 +65,8 @@ Result<std::vector<bool>> Oracle::refused(std::span<const Set> sets, bool infer)
       continue;
     }
     if (const auto it = entries_.find(sets[i]); it != entries_.end() && decided(it->second)) continue;
-    if (infer && (known[i] = inferred(sets[i]))) {
+    if (infer) known[i] = inferred(sets[i]);
+    if (known[i]) {
       ++counts_.inferred;
       continue;
     }

@@ -176,7 +176,7 @@ std::unique_ptr<Kernel> prepare_blocks(const PrepareCall& call) {
 
 bool accepts_gather(const Graph& g, NodeId id) {
   const Node& n = g.node(id);
-  return whole_bytes(g, id) && g.shape(n.inputs[0]).size() > 0 && element_count(g.shape(n.inputs[0])) > 0;
+  return whole_bytes(g, id) && !g.shape(n.inputs[0]).empty() && element_count(g.shape(n.inputs[0])) > 0;
 }
 
 class GatherKernel : public Kernel {

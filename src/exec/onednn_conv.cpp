@@ -267,10 +267,10 @@ memory packed_bias(const PrepareCall& call, const Chain& chain, const memory::de
 
 template <class Pd>
 std::unique_ptr<Kernel> finish(const PrepareCall& call, const Problem& p, const Chain& chain, const Pd& pd,
-                               dnnl::primitive primitive, bool with_bias) {
+                               const dnnl::primitive& primitive, bool with_bias) {
   auto kernel = std::make_unique<PrimitiveKernel>();
   kernel->name = std::string("onednn ") + pd.impl_info_str();
-  kernel->set(std::move(primitive), pd.scratchpad_desc());
+  kernel->set(primitive, pd.scratchpad_desc());
   kernel->input(DNNL_ARG_SRC, 0, pd.src_desc());
   kernel->output(DNNL_ARG_DST, 0, pd.dst_desc());
   kernel->own(DNNL_ARG_WEIGHTS, packed_weights(call, p, chain, pd.weights_desc()));

@@ -13,7 +13,7 @@ dnnl::stream& stream();
 // A form only oneDNN can address.
 class BlockedLayout : public Layout {
  public:
-  explicit BlockedLayout(dnnl::memory::desc d) : desc(std::move(d)) {
+  explicit BlockedLayout(const dnnl::memory::desc& d) : desc(d) {
     dense = desc.get_size() == static_cast<size_t>(element_count(desc.dims())) * sizeof(float);
   }
   int64_t padded_bytes() const override { return static_cast<int64_t>(desc.get_size()); }

@@ -99,9 +99,9 @@ void binary(Binary f, const float* a, int64_t as, const float* b, int64_t bs, fl
     case Binary::div:
       return each_pair(a, as, b, bs, y, n, [](Vec p, Vec q) { return p / q; });
     case Binary::maximum:
-      return each_pair(a, as, b, bs, y, n, [](Vec p, Vec q) { return pick(p != p, p, pick(p > q, p, q)); });
+      return each_pair(a, as, b, bs, y, n, [](Vec p, Vec q) { return pick(is_nan(p), p, pick(p > q, p, q)); });
     case Binary::minimum:
-      return each_pair(a, as, b, bs, y, n, [](Vec p, Vec q) { return pick(p != p, p, pick(p < q, p, q)); });
+      return each_pair(a, as, b, bs, y, n, [](Vec p, Vec q) { return pick(is_nan(p), p, pick(p < q, p, q)); });
     case Binary::squared_difference:
       return each_pair(a, as, b, bs, y, n, [](Vec p, Vec q) { return (p - q) * (p - q); });
   }

@@ -20,6 +20,8 @@ inline Vec load(const float* p) { return *reinterpret_cast<const VecU*>(p); }
 inline void store(float* p, Vec v) { *reinterpret_cast<VecU*>(p) = v; }
 inline Vec splat(float x) { return x - Vec{}; }
 inline Vec pick(VecI mask, Vec a, Vec b) { return mask ? a : b; }
+// NaN alone differs from itself.
+inline VecI is_nan(Vec v) { return v != v; }  // NOLINT(misc-redundant-expression)
 inline VecI bits_of(Vec v) { return reinterpret_cast<VecI>(v); }
 inline Vec from_bits(VecI v) { return reinterpret_cast<Vec>(v); }
 
@@ -160,7 +162,7 @@ inline Vec logarithm(Vec x) {
   const Vec y = m + (p * m * z + n * -2.12194440e-4F - z * 0.5F) + n * 0.693359375F;
   const Vec inf = splat(__builtin_inff());
   const Vec special = pick(x == 0.0F, -inf, pick(x < 0.0F, splat(__builtin_nanf("")), pick(x == inf, inf, y)));
-  return pick(x != x, x, special);
+  return pick(is_nan(x), x, special);
 }
 
 // Cephes' tanhf: a polynomial near 0, where 1 − 2 / (e^2x + 1) would cancel.
@@ -197,7 +199,7 @@ inline Vec error_function(Vec x) {
   q = q * t + 0.254829592F;
   const Vec far = 1.0F - q * t * exponential(-z);
   const Vec with_sign = from_bits(bits_of(far) | (bits_of(x) & INT32_MIN));
-  return pick(a < 1.0F, near, pick(x != x, x, with_sign));
+  return pick(a < 1.0F, near, pick(is_nan(x), x, with_sign));
 }
 
 inline Vec logistic(Vec x) { return 1.0F / (exponential(-x) + 1.0F); }

@@ -206,7 +206,7 @@ Result<OnnxImporter::Refusal> OnnxImporter::run_row(Call& c, const OnnxRow& row,
     in.push_back(v.id);
   }
   OnnxOperator plain{c.node.type, c.node.domain, c.node.name, {}, {}, {}};
-  for (size_t k = 0; k < c.node.out.size(); ++k) plain.out.push_back(c.node.out[k].empty() ? -1 : 0);
+  for (const auto& name : c.node.out) plain.out.push_back(name.empty() ? -1 : 0);
   for (const OnnxFileAttr& a : attributes(c.scope, c.node)) {
     Result<std::optional<OnnxAttr>> value = plain_attribute(a);
     if (!value) {

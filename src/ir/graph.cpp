@@ -123,7 +123,7 @@ std::string Graph::unique_name(std::string_view wanted) {
 ValueId Graph::new_value(std::string wanted, TensorType type) {
   const ValueId id{static_cast<uint32_t>(values_.size())};
   Value v;
-  v.name = unique_name(wanted);
+  v.name = !wanted.empty() && !names_.contains(wanted) ? std::move(wanted) : unique_name(wanted);
   v.type = std::move(type);
   names_.emplace(v.name, id.v);
   values_.push_back(std::move(v));

@@ -109,11 +109,13 @@ Status align(const EvalCall& c) {
     for (int64_t ch = 0; ch < channels; ++ch) {
       const T* plane = x.data() + (static_cast<int64_t>(index) * channels + ch) * height * width;
       for (int64_t p = 0; p < size[0] * size[1]; ++p) {
-        const T h0 = top + static_cast<T>(p / size[1]) * bin_h, w0 = left + static_cast<T>(p % size[1]) * bin_w;
+        const int64_t row = p / size[1], column = p % size[1];
+        const T h0 = top + static_cast<T>(row) * bin_h, w0 = left + static_cast<T>(column) * bin_w;
         T sum = 0;
         for (int64_t s = 0; s < grid_h * grid_w; ++s) {
-          const T h = h0 + (static_cast<T>(s / grid_w) + T(0.5)) * bin_h / static_cast<T>(grid_h);
-          const T w = w0 + (static_cast<T>(s % grid_w) + T(0.5)) * bin_w / static_cast<T>(grid_w);
+          const int64_t i = s / grid_w, j = s % grid_w;
+          const T h = h0 + (static_cast<T>(i) + T(0.5)) * bin_h / static_cast<T>(grid_h);
+          const T w = w0 + (static_cast<T>(j) + T(0.5)) * bin_w / static_cast<T>(grid_w);
           sum += border_sample(plane, height, width, h, w);
         }
         *out++ = sum / count;

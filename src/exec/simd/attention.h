@@ -122,7 +122,7 @@ float finite(const float* x, int64_t n) {
   Vec sum{};
   for (int64_t i = 0; i < n; i += W) {
     const Vec v = load(x + i);
-    sum += v - v;  // NOLINT(misc-redundant-expression): 0, or NaN for infinite and NaN lanes
+    sum += v - v;  // 0, or NaN for infinite and NaN lanes
   }
   return total(sum);
 }

@@ -21,7 +21,7 @@ inline void store(float* p, Vec v) { *reinterpret_cast<VecU*>(p) = v; }
 inline Vec splat(float x) { return x - Vec{}; }
 inline Vec pick(VecI mask, Vec a, Vec b) { return mask ? a : b; }
 // NaN alone differs from itself.
-inline VecI is_nan(Vec v) { return v != v; }  // NOLINT(misc-redundant-expression)
+inline VecI is_nan(Vec v) { return v != v; }
 inline VecI bits_of(Vec v) { return reinterpret_cast<VecI>(v); }
 inline Vec from_bits(VecI v) { return reinterpret_cast<Vec>(v); }
 

@@ -135,7 +135,7 @@ Result<ZipBytes> Pt2Archive::read(const std::string& entry) const {
 Result<Pt2Archive> Pt2Archive::open(std::shared_ptr<const MappedFile> file) {
   Pt2Archive a;
   a.path_ = file->path();
-  NPU_ASSIGN(ZipReader zip, ZipReader::open(file));
+  NPU_ASSIGN(ZipReader zip, ZipReader::open(std::move(file)));
   a.zip_ = std::make_shared<ZipReader>(std::move(zip));
   Status opened;
   if (a.zip_->find(kFlatProgram)) {

@@ -159,8 +159,7 @@ Status Machine::step(uint8_t opcode) {
     case 0x8d: return push_text(Kind::string, reader_.u64());
     case 'B': return push_text(Kind::bytes, reader_.u32());
     case 'C': return push_text(Kind::bytes, reader_.u8());
-    case 0x8e: return push_text(Kind::bytes, reader_.u64());
-    case 0x96: return push_text(Kind::bytes, reader_.u64());
+    case 0x8e: case 0x96: return push_text(Kind::bytes, reader_.u64());
     case ')': return push_items(Kind::tuple, {});
     case ']': return push_items(Kind::list, {});
     case 0x8f: return push_items(Kind::set, {});

@@ -258,7 +258,7 @@ Status Interpreter::bind_arguments(Frame& frame, const std::shared_ptr<ScriptObj
     } else {
       bool found = false;
       for (auto& [name, v] : keywords)
-        if (name == p.name) frame.variables[i] = v, found = true;
+        if (name == p.name) frame.variables[i] = std::move(v), found = true;
       if (!found && !p.has_default) return located(Diag(diag::corrupt, f.name + " needs argument '" + p.name + "'"));
       if (!found) {
         NPU_ASSIGN(frame.variables[i], evaluate_constant(p.default_value, frame.file, frame.owner));

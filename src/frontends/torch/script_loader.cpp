@@ -191,7 +191,7 @@ IValue ScriptLoader::convert_tensor(const PickleValue& v, const std::string& pat
 }
 
 // Dequantised values with the grid they lie on.
-Result<TensorRef> ScriptLoader::quantised(const TensorRecord& r, std::shared_ptr<const Tensor> integers,
+Result<TensorRef> ScriptLoader::quantised(const TensorRecord& r, const std::shared_ptr<const Tensor>& integers,
                                           const std::string& path) {
   auto grid = std::make_shared<QuantGrid>();
   grid->storage = integers->dtype;

@@ -24,7 +24,8 @@ class ScriptLoader {
   Result<std::vector<IValue>> convert_all(std::span<const PickleValue* const> items, const std::string& path,
                                           int depth);
   IValue convert_tensor(const PickleValue& v, const std::string& path);
-  Result<TensorRef> quantised(const TensorRecord& r, std::shared_ptr<const Tensor> integers, const std::string& path);
+  Result<TensorRef> quantised(const TensorRecord& r, const std::shared_ptr<const Tensor>& integers,
+                              const std::string& path);
 
   TorchArchive archive_;
   Interpreter& interp_;

@@ -180,7 +180,8 @@ Attention multi_head(Builder& b, ValueId query, ValueId key, ValueId value, int6
     const ValueId bias = p.qkv_bias.valid() ? rows(b, p.qkv_bias, i * s[2], (i + 1) * s[2]) : ValueId{};
     head[i] = split_heads(b, b.op("linear", {source[i], weight, bias}), heads);
   }
-  const double scale = 1.0 / std::sqrt(static_cast<double>(s[2] / heads));
+  const int64_t width = s[2] / heads;
+  const double scale = 1.0 / std::sqrt(static_cast<double>(width));
   const ValueId weights = attention_weights(b, head[0], head[1], mask, scale);
   const ValueId mixed = b.transpose(b.op("matmul", {weights, head[2]}), {0, 2, 1, 3});
   return {b.op("linear", {b.reshape(mixed, s), p.out_weight, p.out_bias}), weights};

@@ -8,6 +8,7 @@ the favourite tokens of every step. tests/pipelines/whisper_oracle_test.cpp play
 """
 
 import hashlib
+import io
 import json
 import os
 import random
@@ -20,6 +21,7 @@ import whisper
 from whisper import decoding
 from whisper.model import ModelDimensions
 from whisper.tokenizer import get_tokenizer
+from whisper.utils import WriteSRT, WriteVTT
 
 transcribe = sys.modules["whisper.transcribe"]  # `whisper.transcribe` is the function
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -100,9 +102,14 @@ def transcribed(scenario):
         decoding.PyTorchInference = ScriptedInference
         transcribe.log_mel_spectrogram = lambda *a, **k: mel
         r = transcribe.transcribe(model, "", fp16=False, **options)
+    subtitles = {}
+    for name, writer in (("srt", WriteSRT), ("vtt", WriteVTT)):
+        page = io.StringIO()
+        writer(".").write_result(r, page, {})
+        subtitles[name] = page.getvalue()
     for s in r["segments"]:
         s.pop("id")
-    return {"text": r["text"], "language": r["language"], "segments": r["segments"]}
+    return {"text": r["text"], "language": r["language"], "segments": r["segments"], **subtitles}
 
 
 def scenarios():

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/npy.h"
+#include "pipelines/whisper/format.h"
 #include "pipelines/whisper/transcribe.h"
 #include "support/paths.h"
 #include "support/whisper_files.h"
@@ -211,6 +212,8 @@ TEST(WhisperOracleTest, SeekTimestampsAndFallbackOnScriptedLogits) {
     }
     if (with_text) {
       EXPECT_EQ(got->text, strip(want["text"].get<std::string>()));
+      EXPECT_EQ(to_srt(*got), want["srt"].get<std::string>());
+      EXPECT_EQ(to_vtt(*got), want["vtt"].get<std::string>());
     }
     ASSERT_EQ(got->segments.size(), want["segments"].size());
     for (size_t i = 0; i < got->segments.size(); ++i) {

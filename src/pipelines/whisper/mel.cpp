@@ -61,6 +61,8 @@ class MelWindows::Stream {
         filters_(mel_filters(n_mels)),
         buffer_(std::make_unique_for_overwrite<float[]>(kBuffered)) {}
 
+  std::unique_ptr<float[]> spare;  // the memory of a slab that was forgotten, for the next
+
   uint64_t samples() const { return samples_; }
   bool ended() const { return ended_; }
 
@@ -163,9 +165,11 @@ Result<MelWindows> MelWindows::open(SourceFactory factory, size_t n_mels, int th
   return w;
 }
 
-// A new slab where frame `next` begins one.
+// Another slab where frame `next` begins one.
 void MelWindows::make_room(size_t next) {
-  if (next % kSlab == 0) slabs_.push_back(std::make_unique_for_overwrite<float[]>(kSlab * n_mels_));
+  if (next % kSlab != 0) return;
+  const bool used = stream_ && stream_->spare;
+  slabs_.push_back(used ? std::move(stream_->spare) : std::make_unique_for_overwrite<float[]>(kSlab * n_mels_));
 }
 
 Status MelWindows::fetch_until(size_t frame) {
@@ -185,6 +189,7 @@ Status MelWindows::forget_before(size_t frame) {
   if (frame < first_) return Diag(diag::internal, "windows of a long sound go forward only");
   while (frame >= first_ + kSlab) {
     NPU_TRY(fetch_until(first_ + kSlab));
+    stream_->spare = std::move(slabs_.front());
     slabs_.pop_front();
     first_ += kSlab;
   }

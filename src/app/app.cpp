@@ -12,7 +12,8 @@ void App::log(int level, const std::string& line) const {
 }
 
 void App::warn(const Diag& d) const {
-  if (!quiet) std::fputs(to_text(d).c_str(), stderr);
+  // One of several inputs that failed is said in any case.
+  if (!quiet || d.severity == Severity::error) std::fputs(to_text(d).c_str(), stderr);
 }
 
 Json diag_json(const Diag& d) {

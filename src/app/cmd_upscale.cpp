@@ -27,8 +27,12 @@ struct Job {
 
 // With -o naming a picture: that file (one input only). Else DIR (or the input's folder) / STEM_x2.png.
 Result<std::vector<Job>> plan(const UpscaleArgs& args, int factor) {
-  const std::string suffix = fs::path(args.output).extension().string();
-  const bool file = suffix == ".png" || suffix == ".jpg" || suffix == ".jpeg";
+  const std::string suffix = picture_suffix(args.output);
+  const bool file = suffix == "png" || suffix == "jpg" || suffix == "jpeg";
+  for (const char* other : {"tif", "tiff", "bmp", "gif", "webp", "ppm", "avif", "heic", "jp2"})
+    if (suffix == other && !fs::is_directory(args.output))
+      return Diag(diag::usage, "-o " + args.output + ": pictures are written as PNG or JPEG",
+                  "use .png, .jpg or .jpeg, or name a folder");
   if (file && args.pictures.size() != 1)
     return Diag(diag::usage, "-o " + args.output + " names one picture, but there are several to enlarge",
                 "give a folder");
@@ -92,60 +96,82 @@ std::string timing_text(const Json& j) {
   return out + "  peak memory " + format_bytes(j["peak_memory_bytes"].get<uint64_t>()) + "\n";
 }
 
+// One picture: its JSON object. Adds to `text`; `passed` turns false when the gate failed.
+Result<Json> enlarge(const App& app, const UpscaleArgs& args, Upscaler& model, const Job& job, std::string& text,
+                     bool& passed) {
+  Progress progress("upscale", app.quiet);
+  NPU_ASSIGN(const Picture picture, read_picture(job.input));
+  for (const std::string& change : picture.changes) app.log(0, job.input + ": " + change);
+  Timing timing;
+  Upscaled result;
+  for (int i = 0; i < std::max(1, args.benchmark); ++i) {
+    NPU_ASSIGN(result, model.run(picture, [&](double share) { progress.update(share, job.input); }));
+    timing.pictures.push_back(1000 * result.seconds);
+    timing.tiles.insert(timing.tiles.end(), result.tile_millis.begin(), result.tile_millis.end());
+  }
+  progress.clear();
+  NPU_TRY(write_picture(result.picture, job.output, args.quality));
+  Json j{{"file", job.input},
+         {"output", job.output},
+         {"width", result.picture.width},
+         {"height", result.picture.height},
+         {"factor", model.factor()},
+         {"tiles", result.tiles},
+         {"overlap", model.context()},
+         {"seamless", result.tiles == 1 || model.seamless()},
+         {"backend", model.backend()},
+         {"seconds", result.seconds}};
+  text += fmt::format("{}: {}x{} -> {}x{}, {} tile{}, {:.2f} s ({})\n  {}\n", job.input, picture.width, picture.height,
+                      result.picture.width, result.picture.height, result.tiles, result.tiles == 1 ? "" : "s",
+                      result.seconds, model.backend(), job.output);
+  if (result.tiles > 1 && !model.seamless()) {
+    Diag seams(diag::unverified,
+               "tiles overlap by " + std::to_string(2 * model.context()) +
+                   " pixels, but how far the network sees is not known or further: seams are possible",
+               "port the model for a larger input, or raise --overlap");
+    seams.severity = Severity::warning;
+    app.warn(seams);
+  }
+  if (!args.reference.empty()) {
+    NPU_ASSIGN(const Compared c, compare(args, result.picture));
+    j["reference"] = c.json;
+    text += "  " + c.text + "\n";
+    passed = passed && c.passed;
+  }
+  if (args.benchmark > 0) {
+    j["benchmark"] = timing_json(timing);
+    text += timing_text(j["benchmark"]);
+  }
+  return j;
+}
+
 }  // namespace
 
 CommandResult upscale(const App& app, const UpscaleArgs& args) {
   if (!args.reference.empty() && args.pictures.size() != 1)
     return Diag(diag::usage, "--reference compares one picture, but several are given");
+  if (args.gate && args.reference.empty())
+    return Diag(diag::usage, "--gate has nothing to compare with", "name PyTorch's picture with --reference");
   UpscaleOptions options{args.part, args.backend, {}, args.overlap};
   if (app.threads > 0) options.runtime.push_back({"threads", std::to_string(app.threads)});
   NPU_ASSIGN(Upscaler model, Upscaler::open(args.model, options));
   NPU_ASSIGN(const std::vector<Job> jobs, plan(args, model.factor()));
   Outcome out;
   out.json = Json::array();
-  Progress progress("upscale", app.quiet);
+  bool passed = true;
   for (const Job& job : jobs) {
-    NPU_ASSIGN(const Picture picture, read_picture(job.input));
-    for (const std::string& change : picture.changes) app.log(0, job.input + ": " + change);
-    Timing timing;
-    Upscaled result;
-    for (int i = 0; i < std::max(1, args.benchmark); ++i) {
-      NPU_ASSIGN(result, model.run(picture, [&](double share) { progress.update(share, job.input); }));
-      timing.pictures.push_back(1000 * result.seconds);
-      timing.tiles.insert(timing.tiles.end(), result.tile_millis.begin(), result.tile_millis.end());
+    Result<Json> done = enlarge(app, args, model, job, out.text, passed);
+    if (!done) {
+      if (jobs.size() == 1) return std::move(done.error());
+      // The other pictures are enlarged all the same; the exit code tells the worst.
+      app.warn(done.error());
+      out.exit_code = std::max(out.exit_code, done.error().code ? done.error().code->exit_code : 4);
+      out.json.push_back(Json{{"file", job.input}, {"error", diag_json(done.error())}});
+      continue;
     }
-    progress.clear();
-    NPU_TRY(write_picture(result.picture, job.output, args.quality));
-    Json j{{"file", job.input},
-           {"output", job.output},
-           {"width", result.picture.width},
-           {"height", result.picture.height},
-           {"factor", model.factor()},
-           {"tiles", result.tiles},
-           {"overlap", model.context()},
-           {"seamless", result.tiles == 1 || model.seamless()},
-           {"backend", model.backend()},
-           {"seconds", result.seconds}};
-    out.text += fmt::format("{}: {}x{} -> {}x{}, {} tile{}, {:.2f} s ({})\n  {}\n", job.input, picture.width,
-                            picture.height, result.picture.width, result.picture.height, result.tiles,
-                            result.tiles == 1 ? "" : "s", result.seconds, model.backend(), job.output);
-    if (result.tiles > 1 && !model.seamless())
-      app.warn(Diag(diag::unverified,
-                    "tiles overlap by " + std::to_string(2 * model.context()) +
-                        " pixels, but how far the network sees is not known or further: seams are possible",
-                    "port the model for a larger input, or raise --overlap"));
-    if (!args.reference.empty()) {
-      NPU_ASSIGN(const Compared c, compare(args, result.picture));
-      j["reference"] = c.json;
-      out.text += "  " + c.text + "\n";
-      if (!c.passed) out.exit_code = 1;
-    }
-    if (args.benchmark > 0) {
-      j["benchmark"] = timing_json(timing);
-      out.text += timing_text(j["benchmark"]);
-    }
-    out.json.push_back(std::move(j));
+    out.json.push_back(std::move(*done));
   }
+  if (!passed) out.exit_code = 1;
   return out;
 }
 

@@ -124,6 +124,27 @@ TEST_F(CliUpscale, BadInputIsRefusedAndNothingIsWritten) {
   EXPECT_EQ(contents(in), contents(saved(*read_picture(lowres("chelsea")), "again.png")));
 }
 
+TEST_F(CliUpscale, WhatCannotBeDoneIsSaidBeforeWork) {
+  const std::string in = lowres("chelsea");
+  EXPECT_EQ(npuport_run({"upscale", in, "--model", port(), "-o", out_.path("x.tiff")}).code, 2);
+  EXPECT_FALSE(fs::exists(out_.path("x.tiff"))) << "no folder of that name either";
+  EXPECT_EQ(npuport_run({"upscale", in, "--model", port(), "-o", out_.path("x.png"), "--gate"}).code, 2)
+      << "a gate without a reference would pass whatever comes";
+  EXPECT_EQ(npuport_run({"upscale", in, "--model", port(), "-o", out_.path("LARGE.PNG")}).code, 0);
+  EXPECT_TRUE(fs::is_regular_file(out_.path("LARGE.PNG")));
+}
+
+TEST_F(CliUpscale, OneBadPictureDoesNotStopTheOthers) {
+  put(out_.path("text.png"), "hello");
+  const Ran r = npuport_run({"--json", "--quiet", "upscale", out_.path("text.png"), lowres("chelsea"), "--model",
+                             port(), "-o", out_.path("all")});
+  EXPECT_EQ(r.code, 2);
+  EXPECT_NE(r.err.find("text.png"), std::string::npos) << "said even with --quiet: " << r.err;
+  EXPECT_TRUE(document(r)[0].contains("error"));
+  EXPECT_EQ(document(r)[1]["width"], 450);
+  EXPECT_TRUE(fs::exists(out_.path("all/chelsea_x2.png")));
+}
+
 TEST_F(CliUpscale, ChangedFilesAndOtherModelsAreRefused) {
   const std::string copy = out_.path("copy");
   fs::copy(port(), copy, fs::copy_options::recursive);

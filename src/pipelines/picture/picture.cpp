@@ -7,16 +7,13 @@
 #include "base/diag_codes.h"
 
 namespace npuport {
-namespace {
 
-std::string suffix_of(const std::string& path) {
+std::string picture_suffix(const std::string& path) {
   const size_t dot = path.rfind('.');
   std::string s = dot == std::string::npos ? "" : path.substr(dot + 1);
   std::transform(s.begin(), s.end(), s.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return s;
 }
-
-}  // namespace
 
 Result<Picture> parse_picture(const std::string& bytes, const std::string& name) {
   if (bytes.empty())
@@ -34,7 +31,7 @@ Result<Picture> read_picture(const std::string& path) {
 }
 
 Status write_picture(const Picture& picture, const std::string& path, int quality) {
-  const std::string suffix = suffix_of(path);
+  const std::string suffix = picture_suffix(path);
   if (suffix == "png") {
     NPU_ASSIGN(const std::string bytes, encode_png(picture));
     return write_file(path, bytes);

@@ -35,6 +35,9 @@ Result<Picture> parse_picture(const std::string& bytes, const std::string& name)
 // aside and renamed. Errors: usage for other suffixes, not_writable.
 Status write_picture(const Picture& picture, const std::string& path, int quality = 95);
 
+// What follows the last dot, in small letters; empty without one.
+std::string picture_suffix(const std::string& path);
+
 // Rows of the formats, for `read_picture` and `write_picture`.
 Result<Picture> parse_png(const std::string& bytes, const std::string& name);
 Result<Picture> parse_jpeg(const std::string& bytes, const std::string& name);

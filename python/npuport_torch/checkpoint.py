@@ -29,6 +29,7 @@ class Checkpoint:
     def __init__(self):
         self.kind, self.state, self.extra = None, collections.OrderedDict(), {}
         self.nested = []       # keys and prefixes that were unwrapped, outermost first
+        self.candidates = []   # entries that hold weights, where none has a usual name
         self.classes = []      # classes the file names that were not loaded
         self.stored_dtypes = {}  # dtype name -> number of tensors, as stored
         self.upcast = 0        # tensors turned into float32
@@ -143,7 +144,23 @@ def _unwrap(obj, ck, use_ema, depth=0):
         if _is_state(obj):
             ck.kind = "state-dict"
             return obj
+        ck.candidates = [str(k) for k, v in obj.items() if _is_module(v) or _is_state(v)]
+        if len(ck.candidates) == 1:
+            key = next(k for k in obj if str(k) == ck.candidates[0])
+            ck.nested.insert(0, str(key))
+            ck.extra.update({str(k): v for k, v in obj.items() if k != key})
+            return _unwrap(obj[key], ck, use_ema, depth + 1)
     return None
+
+
+def _entry(obj, key, path):
+    """obj[key]; `key` may go deeper with dots."""
+    for part in [key] if isinstance(obj, dict) and key in obj else key.split("."):
+        if not isinstance(obj, dict) or part not in obj:
+            keys = ", ".join(map(str, list(obj)[:8])) if isinstance(obj, dict) else type(obj).__name__
+            raise HelperError("usage", f"{path} has no entry '{key}'; it holds {keys}", "name one of these with --key")
+        obj = obj[part]
+    return obj
 
 
 def strip_prefix(state, nested):
@@ -164,14 +181,19 @@ def to_working_dtype(t):
     return t.float() if t.is_floating_point() and t.dtype != torch.float32 else t
 
 
-def read_checkpoint(path, use_ema=True, lang="en"):
-    """Reads `path` without running code; HelperError for anything that is no checkpoint."""
+def read_checkpoint(path, use_ema=True, lang="en", key=None):
+    """Reads `path` without running code; HelperError for anything that is no checkpoint. `key`: the entry with the weights."""
     _check_file(path)
     ck = Checkpoint()
     ck.bytes, ck.sha256 = os.path.getsize(path), sha256_of(path)
     obj, stubbed = _load_safely(path)
-    state = _unwrap(obj, ck, use_ema)
+    state = _unwrap(_entry(obj, key, path) if key else obj, ck, use_ema)
+    if key:
+        ck.nested.insert(0, key)
     ck.classes = sorted(stubbed)
+    if not state and len(ck.candidates) > 1:
+        raise HelperError("unknown-format", f"{path} holds several sets of weights: {', '.join(ck.candidates)}",
+                          f"choose one: --key {ck.candidates[0]}")
     if not state:
         what = obj._np_class if isinstance(obj, safe_pickle.Stub) else type(obj).__name__
         keys = ", ".join(map(str, list(obj)[:8])) if isinstance(obj, dict) else ""
@@ -193,8 +215,8 @@ def read_checkpoint(path, use_ema=True, lang="en"):
     return ck
 
 
-def load_full_module(path, trust):
-    """The pickled nn.Module itself. This runs code named by the file, hence only with `trust`."""
+def load_full_module(path, trust, nested=()):
+    """The pickled nn.Module itself, below the keys `nested`. This runs code named by the file, hence only with `trust`."""
     if not trust:
         raise HelperError("unsafe-pickle", f"{path} is a full module: loading it runs Python code stored in the file",
                           "if you trust its origin, add --trust-pickle; or give --template to use only its weights")
@@ -206,11 +228,8 @@ def load_full_module(path, trust):
     except (ImportError, AttributeError) as e:
         raise HelperError("unsupported-feature", f"{path}: the module's class cannot be imported: {e}",
                           "put the directory of the model's source on PYTHONPATH, or write a template")
-    if isinstance(obj, dict):
-        for key in EMA_KEYS + RAW_KEYS:
-            if isinstance(obj.get(key), torch.nn.Module):
-                obj = obj[key]
-                break
+    for key in nested:
+        obj = _entry(obj, key, path)
     if not isinstance(obj, torch.nn.Module):
         raise HelperError("unknown-format", f"{path} holds a {type(obj).__name__}, no nn.Module", "")
     return obj.float().eval()

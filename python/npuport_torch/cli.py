@@ -85,9 +85,11 @@ def _parser():
     t.add_argument("--layers", action="store_true", help="save the outputs of every submodule for bisection")
     t.add_argument("--half-storage", action="store_true", help="store weights as float16, computed in float32")
     t.add_argument("--no-ema", action="store_true", help="take the raw weights where averaged ones are there too")
+    t.add_argument("--key", metavar="NAME", help="the entry of the checkpoint that holds the weights, where there are several")
     t.add_argument("--trust-pickle", action="store_true", help="run the code a full-module pickle names")
     i = sub.add_parser("inspect", parents=[common], help="what a checkpoint holds; runs nothing in it")
     i.add_argument("checkpoint", metavar="CKPT")
+    i.add_argument("--key", help=argparse.SUPPRESS)
     i.add_argument("--no-ema", action="store_true", help=argparse.SUPPRESS)
     r = sub.add_parser("litert", parents=[common], help="run a .tflite in LiteRT (needs ai-edge-litert instead of PyTorch)")
     r.add_argument("file", metavar="FILE")
@@ -105,7 +107,7 @@ def _parser():
 def _inspect(options, say):
     from . import checkpoint
     from .project import _facts
-    ck = checkpoint.read_checkpoint(options.checkpoint, use_ema=not options.no_ema)
+    ck = checkpoint.read_checkpoint(options.checkpoint, use_ema=not options.no_ema, key=options.key)
     say(ck.message(options.lang))
     facts = _facts(ck, options)
     for k in ("bytes", "nested", "stored_dtypes", "parameters", "input_channels"):

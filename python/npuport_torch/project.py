@@ -20,7 +20,7 @@ from .errors import HelperError
 
 def run(options, say):
     """-> the result as a dict (what --json prints). `options`: the parsed command line of `trace`."""
-    ck = checkpoint.read_checkpoint(options.checkpoint, use_ema=not options.no_ema)
+    ck = checkpoint.read_checkpoint(options.checkpoint, use_ema=not options.no_ema, key=options.key)
     say(ck.message(options.lang))
     model, chosen = _model(options, ck, say)
     key = _cache_key(options, ck, chosen)
@@ -62,7 +62,7 @@ def _model(options, ck, say):
         known = ", ".join(t.id for t in template.list_templates(options.templates_dir)[0])
         raise HelperError("usage", ck.message(options.lang), f"add --template NAME, FILE.py or FILE.toml; known: {known}", kind=ck.kind)
     say("classes in the file: " + ", ".join(ck.classes[:12]) + (" ..." if len(ck.classes) > 12 else ""))
-    return checkpoint.load_full_module(options.checkpoint, options.trust_pickle), None
+    return checkpoint.load_full_module(options.checkpoint, options.trust_pickle, ck.nested), None
 
 
 def _parts(options, model, chosen, ck):

@@ -154,65 +154,119 @@ void before_after(std::string& out, const Ledger& ledger) {
   }
 }
 
-// An operator may have several rows (other places, other rewrites) and one decision: the row that was edited counts.
-void enter(Decisions& d, const std::string& key, const std::string& decision) {
-  if (const auto [it, fresh] = d.try_emplace(key, decision); !fresh && decision != "auto") it->second = decision;
+// One row as read: what was decided for an operator at these places.
+struct DecisionRow {
+  std::string key;                  // "part/op"
+  std::vector<std::string> places;  // as place_text writes them
+  bool more = false;                // it speaks of places it does not name
+  std::string decision;
+};
+
+// Rows of one operator that agree are one decision. A row that was edited counts more than one that was not.
+Decisions merge(const std::vector<DecisionRow>& rows) {
+  Decisions out;
+  const auto enter = [&](const std::string& key, const std::string& decision) {
+    if (const auto [it, fresh] = out.try_emplace(key, decision); !fresh && decision != "auto") it->second = decision;
+  };
+  for (const DecisionRow& row : rows) {
+    const bool agreed = std::all_of(rows.begin(), rows.end(), [&](const DecisionRow& other) {
+      return other.key != row.key || other.decision == row.decision;
+    });
+    if (agreed || row.more || row.places.empty()) enter(row.key, row.decision);
+    if (agreed) continue;
+    for (const std::string& place : row.places) enter(row.key + "@" + place, row.decision);
+  }
+  return out;
 }
 
-// "part/op" → decision from the tables of operator_analysis.md.
+std::vector<std::string> cells_of(std::string_view line) {
+  std::vector<std::string> cells;
+  std::string cell;
+  for (size_t i = 1; i < line.size(); ++i) {
+    if (line[i] == '\\' && i + 1 < line.size()) {
+      cell += line[++i];
+    } else if (line[i] == '|') {
+      cells.emplace_back(trim(cell));
+      cell.clear();
+    } else {
+      cell += line[i];
+    }
+  }
+  return cells;
+}
+
+// From the tables of operator_analysis.md.
 Decisions decisions_from_markdown(const std::string& text) {
-  Decisions out;
+  std::vector<DecisionRow> rows;
   std::string part;
   std::vector<std::string> header;
   for (const std::string_view raw : split(text, '\n')) {
     const std::string_view line = trim(raw);
-    if (line.starts_with("## Part ")) {
-      part = std::string(trim(line.substr(8)));
-      header.clear();
-      continue;
-    }
+    if (line.starts_with("## Part ")) part = std::string(trim(line.substr(8)));
     if (!line.starts_with('|')) {
       header.clear();
       continue;
     }
-    std::vector<std::string> cells;
-    std::string cell;
-    for (size_t i = 1; i < line.size(); ++i) {
-      if (line[i] == '\\' && i + 1 < line.size()) {
-        cell += line[++i];
-      } else if (line[i] == '|') {
-        cells.emplace_back(trim(cell));
-        cell.clear();
-      } else {
-        cell += line[i];
-      }
-    }
+    const std::vector<std::string> cells = cells_of(line);
     if (header.empty()) {
       header = cells;
       continue;
     }
-    const auto column = std::find(header.begin(), header.end(), "decision");
-    if (column == header.end() || cells.empty() || cells.front().starts_with("---")) continue;
-    const auto i = static_cast<size_t>(column - header.begin());
-    if (i < cells.size()) enter(out, part + "/" + cells.front(), cells[i]);
+    const auto column = [&](std::string_view name) -> const std::string* {
+      const auto at = static_cast<size_t>(std::find(header.begin(), header.end(), name) - header.begin());
+      return at < header.size() && at < cells.size() ? &cells[at] : nullptr;
+    };
+    const std::string *decision = column("decision"), *places = column("place");
+    if (!decision || cells.front().starts_with("---")) continue;
+    DecisionRow row{part + "/" + cells.front(), {}, false, *decision};
+    if (places)
+      for (const std::string_view piece : split(*places, ';')) {
+        const std::string_view place = trim(piece);
+        if (place == "…") row.more = true;
+        if (place != "…" && !place.empty()) row.places.emplace_back(place);
+      }
+    rows.push_back(std::move(row));
   }
-  return out;
+  return merge(rows);
 }
 
 Result<Decisions> decisions_from_json(const std::string& text) {
   NPU_ASSIGN(const Json j, parse_json(text, "operator_analysis.json"));
-  Decisions out;
+  std::vector<DecisionRow> rows;
   try {
     for (const Json& part : j.at("parts"))
-      for (const Json& e : part.at("operators"))
-        if (e.at("status").get<std::string>() != "ok")
-          enter(out, part.at("part").get<std::string>() + "/" + e.at("op").get<std::string>(),
-                e.at("decision").get<std::string>());
+      for (const Json& e : part.at("operators")) {
+        if (e.at("status").get<std::string>() == "ok") continue;
+        const Json& places = e.at("places");
+        const std::string key = part.at("part").get<std::string>() + "/" + e.at("op").get<std::string>();
+        DecisionRow row{key, {}, e.at("count").get<size_t>() > places.size(), e.at("decision").get<std::string>()};
+        for (const Json& p : places) {
+          std::string place = place_text({p.at("scope").get<std::string>(), p.at("source").get<std::string>(),
+                                          p.at("foreign").get<std::string>()});
+          if (p.contains("decision"))
+            rows.push_back({key, {place}, false, p.at("decision").get<std::string>()});
+          else
+            row.places.push_back(std::move(place));
+        }
+        // A row whose every place decides for itself says nothing more.
+        if (!row.places.empty() || row.more || places.empty()) rows.push_back(std::move(row));
+      }
   } catch (const nlohmann::json::exception& e) {
     return Diag(diag::syntax, std::string("not the analysis npuport writes: ") + e.what())
         .in_file("operator_analysis.json");
   }
-  return out;
+  return merge(rows);
+}
+
+// Entries that change nothing.
+void drop_automatic(Decisions& d) {
+  std::erase_if(d, [&](const auto& entry) {
+    if (entry.second != "auto" && !entry.second.empty()) return false;
+    const size_t at = entry.first.find('@');
+    if (at == std::string::npos) return true;
+    const auto wide = d.find(entry.first.substr(0, at));
+    return wide == d.end() || wide->second == "auto" || wide->second.empty();
+  });
 }
 
 }  // namespace
@@ -222,8 +276,19 @@ bool Analysis::feasible() const {
                       [](const AnalysisEntry& e) { return e.status == "impossible" && e.decision != "keep"; });
 }
 
+const Decisions::value_type* find_decision(const Decisions& decisions, const std::string& part, std::string_view op,
+                                           const Origin* place) {
+  const std::string key = part + "/" + std::string(op);
+  if (place)
+    for (const std::string& p : {place_text(*place), place->source, place->scope})
+      if (const auto it = decisions.find(key + "@" + p); !p.empty() && it != decisions.end()) return &*it;
+  const auto it = decisions.find(key);
+  return it == decisions.end() ? nullptr : &*it;
+}
+
 Analysis analyse(const std::string& part, const Graph& g, const Target& target, const FormatMapper& format,
-                 const Ledger& ledger, const Graph& prepared, const std::vector<Finding>& left) {
+                 const Ledger& ledger, const Graph& prepared, const std::vector<Finding>& left,
+                 const Decisions& decisions) {
   Analysis a;
   a.part = part;
   a.target = target.name;
@@ -233,9 +298,12 @@ Analysis analyse(const std::string& part, const Graph& g, const Target& target, 
   for (const NodeId id : g.topological()) {
     const Node& n = g.node(id);
     const Fate f = fate_of(g, id, target, format, index, prepared, left);
-    AnalysisEntry& e =
-        groups[std::string(n.op->name) + "\n" + f.status + "\n" + join(f.rewrites, ",") + "\n" + f.reason];
+    const auto* decided = find_decision(decisions, part, n.op->name, n.origins.empty() ? nullptr : &n.origins.front());
+    const std::string decision = decided ? decided->second : "auto";
+    AnalysisEntry& e = groups[std::string(n.op->name) + "\n" + f.status + "\n" + join(f.rewrites, ",") + "\n" +
+                              f.reason + "\n" + decision];
     if (e.count++ == 0) {
+      e.decision = decision;
       e.op = n.op->name;
       e.format_operators = f.format;
       e.status = f.status;
@@ -287,7 +355,8 @@ std::string analysis_markdown(const std::vector<Analysis>& parts, const Target& 
                               const std::vector<const Ledger*>& ledgers) {
   std::string out = fmt::format(
       "# Operator analysis for {}\n\nThe column `decision` may be edited (auto, a rewrite id, host, keep); `npuport "
-      "port` reads it back.\n\n",
+      "port` reads it back. It holds for the places of its row: copy a row and leave one place to decide for that "
+      "one.\n\n",
       markdown_cell(target.title));
   for (size_t i = 0; i < parts.size(); ++i) {
     const Analysis& a = parts[i];
@@ -367,7 +436,7 @@ Result<Decisions> read_decisions(const std::string& markdown, const std::string&
                 "make their `decision` entries equal, or delete one of the files");
   // Unedited files hold what was decided before the last run.
   Decisions out = md_edited || (!js_edited && !markdown.empty()) ? md : js;
-  std::erase_if(out, [](const auto& d) { return d.second == "auto" || d.second.empty(); });
+  drop_automatic(out);
   return out;
 }
 

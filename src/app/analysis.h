@@ -36,9 +36,18 @@ struct Analysis {
   bool feasible() const;
 };
 
-// `imported` as read; `ledger` and `left` are what preparing it for the target did and could not remove.
+// Decisions a person made in the `decision` column: "part/op" → decision, or "part/op@place" where rows of one operator
+// differ. A place is "net.py:12 in encoder.0", "net.py:12" or "encoder.0".
+using Decisions = std::map<std::string, std::string>;
+// The entry that speaks of an operator at a place, the most particular one; null: none, it is decided automatically.
+const Decisions::value_type* find_decision(const Decisions& decisions, const std::string& part, std::string_view op,
+                                           const Origin* place);
+
+// `imported` as read; `ledger` and `left` are what preparing it for the target did and could not remove. Nodes decided
+// differently stand in rows of their own.
 Analysis analyse(const std::string& part, const Graph& imported, const Target& target, const FormatMapper& format,
-                 const Ledger& ledger, const Graph& prepared, const std::vector<Finding>& left);
+                 const Ledger& ledger, const Graph& prepared, const std::vector<Finding>& left,
+                 const Decisions& decisions = {});
 
 // The analysis of a model with operators npuport cannot import: each of them, impossible.
 Analysis opaque_analysis(const std::string& part, const ImportedModel& model, const Target& target);
@@ -47,9 +56,9 @@ std::string analysis_markdown(const std::vector<Analysis>& parts, const Target& 
                               const std::vector<const Ledger*>& ledgers);
 Json analysis_json(const std::vector<Analysis>& parts, const Target& target);
 
-// Decisions a person made in the `decision` column: "part/op" → decision. `markdown` and `json` are the files as found;
-// `generated_*` what npuport last wrote. Both edited differently: bad_input_data.
-using Decisions = std::map<std::string, std::string>;
+// Reads the decisions back. A row's decision holds for the places it names, so a copied row with fewer places narrows
+// it; in the JSON a place may carry a `decision` too. `markdown` and `json` are the files as found; `generated_*` what
+// npuport last wrote. Both edited differently: bad_input_data.
 Result<Decisions> read_decisions(const std::string& markdown, const std::string& generated_markdown,
                                  const std::string& json, const std::string& generated_json);
 

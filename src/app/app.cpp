@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 namespace npuport::app {
@@ -43,9 +44,12 @@ std::string tool_variable(std::string_view name) {
 
 std::string tool_path(const App& app, const std::string& name) {
   const auto it = app.tools.find(name);
-  if (it != app.tools.end()) return it->second;
   const char* value = std::getenv(tool_variable(name).c_str());
-  return value ? value : "";
+  const std::string path = it != app.tools.end() ? it->second : value ? value : "";
+  // Tools run in folders of their own: "./ncc-tflite" is meant from here.
+  std::error_code ec;
+  const std::filesystem::path absolute = std::filesystem::absolute(path, ec);
+  return path.find('/') == std::string::npos || ec ? path : absolute.lexically_normal().string();
 }
 
 std::string version() { return NPUPORT_VERSION; }

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "app/cmd_diagnose.h"
 #include "app/cmd_transcribe.h"
@@ -310,7 +311,7 @@ void add_port(CLI::App& root, Arguments& a, std::function<CommandResult()>& acti
   c->footer(
       "Examples:\n  npuport port model.pt --target mt8371 --samples s.npz -o out/\n  npuport port "
       "demo/whisper-nano/port.toml -o out/\n  npuport port encoder=enc.pt decoder=dec.pt --samples "
-      "decoder=dec_samples/ --target mt8371 -o out/");
+      "encoder=enc_samples/ decoder=dec_samples/ --target mt8371 -o out/");
   c->callback([&] { action = [&] { return port(a.app, a.port); }; });
 }
 
@@ -499,8 +500,14 @@ int run_cli(int argc, char** argv) {
   try {
     root.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
-    if (e.get_exit_code() == 0) return root.exit(e);
     a.app.json = wants_json(argc, argv);
+    if (e.get_exit_code() == 0) {  // --help, --version
+      std::ostringstream text, none;
+      const int code = root.exit(e, text, none);
+      const char* key = e.get_name() == "CallForVersion" ? "version" : "help";
+      fmt::print("{}", a.app.json ? dump_json(Json{{key, text.str()}}) : text.str());
+      return code;
+    }
     if (verb < argc && !knows_verb(root, argv[verb]))
       return report(a.app, Diag(diag::usage, "there is no verb '" + std::string(argv[verb]) + "'",
                                 "`npuport --help` lists them"));

@@ -89,7 +89,9 @@ Result<Tool> find_tool(const App& app, Target& target, const DiagnoseArgs& args)
                 "give a command: --compiler 'mycc {input} -o {output}'");
   const std::string tool = driver_tool(*t.driver, target);
   // A command given on the command line is its own configuration.
-  const std::string path = args.compiler.empty() ? tool_path(app, tool) : tool;
+  App given = app;
+  if (!args.compiler.empty()) given.tools[tool] = tool;
+  const std::string path = tool_path(given, tool);
   if (path.empty())
     return Diag(diag::tool_missing, "the compiler " + tool + " is not configured",
                 fmt::format("--tool {}=PATH or the variable {}", tool, tool_variable(tool)));

@@ -23,9 +23,22 @@ using Step = Result<PortStep> (*)(PortContext&);
 constexpr Step kSteps[] = {step_import, step_analyze,  step_rewrite, step_model_gate,
                            step_write,  step_quantise, step_compile, step_debug};
 
+// A project file says these of each part itself.
+Status no_part_options(const PortArgs& args) {
+  const char* option = !args.samples.empty()  ? "--samples"
+                       : !args.shapes.empty() ? "--shape"
+                       : !args.gate.empty()   ? "--gate"
+                                              : nullptr;
+  if (!option) return {};
+  return Diag(diag::usage, std::string(option) + " does not go with a project file, which says it for each part",
+              "change the file, or give the model instead of it")
+      .in_file(args.models.front());
+}
+
 Result<Project> load_project(const PortArgs& args) {
   Project p;
   if (args.models.size() == 1 && args.models.front().ends_with(".toml")) {
+    NPU_TRY(no_part_options(args));
     NPU_ASSIGN(p, read_project(args.models.front()));
   } else {
     NPU_ASSIGN(p, project_from_arguments(args));
@@ -33,6 +46,7 @@ Result<Project> load_project(const PortArgs& args) {
   if (!args.target.empty()) p.target = args.target;
   if (!args.name.empty()) p.name = args.name;
   if (p.target.empty()) return Diag(diag::usage, "no target", "give --target NAME; `npuport targets` lists them");
+  NPU_TRY(settle_shapes(p));
   return p;
 }
 
@@ -73,6 +87,8 @@ std::string last_line(const PortRun& run) {
 Status drop_stale(PortContext& c, int number) {
   std::error_code ec;
   for (const char* file : {"report.json", "report.html", "README.md"}) std::filesystem::remove(c.run.path(file), ec);
+  for (const char* folder : {"models", "scripts"})  // made, but nothing came of it; a folder with files stays
+    std::filesystem::remove(c.run.path(folder), ec);
   return c.folder.drop_from(number);
 }
 

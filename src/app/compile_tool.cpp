@@ -79,7 +79,7 @@ Result<Compiler> find_compiler(const App& app, const Target& target, std::string
   c.tool = driver_tool(*c.driver, target);
   std::string path = tool_path(app, c.tool);
   // A command of the user's own target file may name its program by path.
-  if (path.empty() && c.tool.find('/') != std::string::npos) path = c.tool;
+  if (path.empty() && c.tool.find('/') != std::string::npos) path = std::filesystem::absolute(c.tool).string();
   if (path.empty()) return c;
   NPU_ASSIGN(c.facts, c.driver->probe(path));
   return c;

@@ -2,8 +2,10 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -42,26 +44,57 @@ void remove_leftovers(const std::string& path) {
 }  // namespace
 
 OutputFolder::OutputFolder(OutputFolder&& other) noexcept
-    : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)), steps_(std::move(other.steps_)) {}
+    : path_(std::move(other.path_)),
+      made_(std::move(other.made_)),
+      lock_(std::exchange(other.lock_, -1)),
+      steps_(std::move(other.steps_)) {}
 
 OutputFolder::~OutputFolder() {
-  if (lock_ >= 0) ::close(lock_);
+  if (lock_ < 0) return;
+  remove_if_unused();
+  ::close(lock_);
+}
+
+// The lock is held: whoever opened the lock file meanwhile finds it unlinked and starts over.
+void OutputFolder::remove_if_unused() {
+  std::error_code ec;
+  const auto holds_only = [&](const std::string& folder, std::initializer_list<std::string_view> names) {
+    for (const auto& entry : fs::directory_iterator(folder, ec))
+      if (std::find(names.begin(), names.end(), entry.path().filename().string()) == names.end()) return false;
+    return !ec;
+  };
+  if (!steps_.empty() || !holds_only(path_, {".npuport"}) || !holds_only(path_ + "/.npuport", {"state.json", "lock"}))
+    return;
+  for (const char* name : {kState, kLock, ".npuport"}) fs::remove(file(name), ec);
+  for (const std::string& folder : made_) fs::remove(folder, ec);
+}
+
+Status OutputFolder::lock() {
+  const std::string file = path_ + "/" + kLock;
+  for (;;) {
+    NPU_TRY(make_folders(path_ + "/.npuport"));
+    lock_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (lock_ < 0 && errno == ENOENT) continue;  // its folder has just been removed by a run that ended
+    if (lock_ < 0)
+      return Diag(diag::not_writable, std::string("cannot open the lock file: ") + std::strerror(errno)).in_file(file);
+    const bool held = ::flock(lock_, LOCK_EX | LOCK_NB) == 0;
+    struct stat info = {};
+    if (held && ::fstat(lock_, &info) == 0 && info.st_nlink > 0) return {};
+    ::close(std::exchange(lock_, -1));
+    if (!held)
+      return Diag(diag::locked, "another npuport run is writing to this folder", "wait for it, or choose another -o")
+          .in_file(path_);
+  }
 }
 
 Result<OutputFolder> OutputFolder::open(const std::string& path) {
   OutputFolder f;
   f.path_ = path;
-  NPU_TRY(make_folders(path + "/.npuport"));
-  f.lock_ = ::open((path + "/" + kLock).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (f.lock_ < 0)
-    return Diag(diag::not_writable, std::string("cannot open the lock file: ") + std::strerror(errno))
-        .in_file(path + "/" + kLock);
-  if (::flock(f.lock_, LOCK_EX | LOCK_NB) != 0)
-    return Diag(diag::locked, "another npuport run is writing to this folder", "wait for it, or choose another -o")
-        .in_file(path);
-
-  remove_leftovers(path);
   std::error_code ec;
+  for (fs::path p = fs::path(path).lexically_normal(); !p.empty() && !fs::exists(p, ec); p = p.parent_path())
+    f.made_.push_back(p.string());
+  NPU_TRY(f.lock());
+  remove_leftovers(path);
   if (!fs::exists(path + "/" + kState, ec)) return f;
   NPU_ASSIGN(const std::string text, read_file(path + "/" + kState, uint64_t{64} << 20));
   const Result<Json> state = parse_json(text, kState);

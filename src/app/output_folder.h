@@ -16,7 +16,7 @@ namespace npuport::app {
 class OutputFolder {
  public:
   // Creates the folder if needed and takes its lock (`locked` when another run holds it); removes temporary files of
-  // killed runs.
+  // killed runs. A run that leaves nothing in it leaves no folder either, unless that was there before.
   static Result<OutputFolder> open(const std::string& path);
   OutputFolder(OutputFolder&& other) noexcept;
   OutputFolder& operator=(OutputFolder&&) = delete;
@@ -39,8 +39,11 @@ class OutputFolder {
  private:
   OutputFolder() = default;
   Status save();
+  Status lock();
+  void remove_if_unused();
 
   std::string path_;
+  std::vector<std::string> made_;  // folders this run created, innermost first
   int lock_ = -1;
   struct Step {
     int number = 0;

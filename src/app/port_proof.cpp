@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 namespace npuport::app {
 
 PortStep make_step(int number, const char* id, const char* title) {
@@ -22,6 +24,24 @@ void conclude(PortStep& s) {
   }
 }
 
+Comparison compare_borders(std::vector<Tensor> got, std::vector<Tensor> expected, const ProjectPart& part) {
+  for (size_t k = 0; k < got.size() && k < expected.size(); ++k) {
+    if (got[k].dtype != DType::f32 || expected[k].dtype != DType::f32 || got[k].shape != expected[k].shape) continue;
+    const std::span<const float> seen_a = got[k].as<float>(), seen_b = expected[k].as<float>();
+    std::vector<float> a(seen_a.begin(), seen_a.end()), b(seen_b.begin(), seen_b.end());
+    bool any = false;
+    for (size_t i = 0; i < a.size(); ++i)
+      if (std::isinf(a[i]) && a[i] == b[i]) {
+        a[i] = b[i] = 0;
+        any = true;
+      }
+    if (!any) continue;
+    got[k] = Tensor::of<float>(got[k].shape, a);
+    expected[k] = Tensor::of<float>(expected[k].shape, b);
+  }
+  return compare_all(got, expected, general_gate(part));
+}
+
 Status prove_read_back(PortContext& c, PartRun& p, const std::string& path, const char* what, PortStep& s) {
   NPU_ASSIGN(const ImportedModel back, import_model(path, {}));
   if (!back.opaque.empty()) {
@@ -37,10 +57,10 @@ Status prove_read_back(PortContext& c, PartRun& p, const std::string& path, cons
   const HostRunner host = host_runner({}, c.run.path("models"));
   for (const BoundSample& sample : p.samples) {
     NPU_ASSIGN(const std::vector<Tensor> file_inputs, to_file_inputs(p.contract, sample.inputs, host));
-    NPU_ASSIGN(const std::vector<Tensor> expected, p.rewritten_executor->run(file_inputs));
-    NPU_ASSIGN(const std::vector<Tensor> got, executor.run(file_inputs));
-    s.proofs.push_back(
-        {p.spec->name, what, sample.name, "general", compare_all(got, expected, general_gate(*p.spec)), false});
+    NPU_ASSIGN(std::vector<Tensor> expected, p.rewritten_executor->run(file_inputs));
+    NPU_ASSIGN(std::vector<Tensor> got, executor.run(file_inputs));
+    s.proofs.push_back({p.spec->name, what, sample.name, "general",
+                        compare_borders(std::move(got), std::move(expected), *p.spec), false});
   }
   return {};
 }

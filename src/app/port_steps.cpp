@@ -62,7 +62,7 @@ Status import_part(PortContext& c, PartRun& p) {
   options.inputs = p.spec->inputs;
   if (options.inputs.empty() && !samples.empty()) {
     NPU_ASSIGN(const FileFacts facts, frontend->inspect(p.spec->model));
-    options.inputs = specs_from_sample(samples.front(), facts.inputs);
+    NPU_ASSIGN(options.inputs, input_specs(facts, &samples.front(), {}));
   }
   Progress progress("importing " + p.spec->name, c.run.app.quiet);
   options.progress = [&](double f) { progress.update(f); };
@@ -150,8 +150,9 @@ namespace {
 Status write_analysis(PortContext& c, PortStep& s) {
   std::vector<Analysis> parts;
   for (PartRun& p : c.run.parts) {
-    for (AnalysisEntry& e : p.analysis.entries)
-      if (const auto d = c.decisions.find(p.spec->name + "/" + e.op); d != c.decisions.end()) e.decision = d->second;
+    if (!p.imported.opaque.empty())  // its rows are no nodes of a graph
+      for (AnalysisEntry& e : p.analysis.entries)
+        if (const auto* d = find_decision(c.decisions, p.spec->name, e.op, nullptr)) e.decision = d->second;
     parts.push_back(p.analysis);
   }
   const std::string md = analysis_markdown(parts, c.run.target, ledgers(c.run));
@@ -278,6 +279,27 @@ void add_lint(const PartRun& p, PortStep& s) {
   }
 }
 
+// A decision that could not be followed is said, not passed over: the automatic choice stands instead.
+void add_unheeded(const PortContext& c, const PartRun& p, PortStep& s) {
+  for (const AnalysisEntry& e : p.analysis.entries) {
+    if (e.decision == "auto" || e.decision == "keep" || e.status == "ok") continue;
+    const bool heeded = e.decision == "host"
+                            ? e.status == "host"
+                            : std::any_of(e.rewrites.begin(), e.rewrites.end(), [&](const std::string& r) {
+                                return r == e.decision || (e.decision == "body" && r == e.op + "_body");
+                              });
+    if (heeded) continue;
+    Diag d(diag::illegal_for_target,
+           fmt::format("the decision '{}' for {} cannot be followed; done instead: {}", e.decision, e.op,
+                       e.rewrites.empty() ? "nothing" : join(e.rewrites, ", ")),
+           "choose another in operator_analysis.md, or auto");
+    d.severity = Severity::warning;
+    if (!e.places.empty()) d.at_source(e.places.front().source);
+    c.run.app.warn(d);
+    s.problems.push_back(std::move(d));
+  }
+}
+
 }  // namespace
 
 Result<PortStep> step_analyze(PortContext& c) {
@@ -290,7 +312,9 @@ Result<PortStep> step_analyze(PortContext& c) {
     add_lint(p, s);
     NPU_ASSIGN(const std::vector<Finding> left, prepare_part(c, p));
     const Target target = at_opset(c.run.target, p.opset);
-    p.analysis = analyse(p.spec->name, p.imported.graph, target, format_mapper(target), p.ledger, p.rewritten, left);
+    p.analysis = analyse(p.spec->name, p.imported.graph, target, format_mapper(target), p.ledger, p.rewritten, left,
+                         c.decisions);
+    add_unheeded(c, p, s);
     p.weight_bytes = p.analysis.weight_bytes;
     for (const Finding& f : left) s.problems.push_back(f.to_diag(p.rewritten));
   }

@@ -95,6 +95,35 @@ Result<Fit> fit_graph(const App& app, Graph& g, IoContract& contract, Ledger& le
   return fit;
 }
 
+namespace {
+
+// The decisions made by hand, node by node; what names no node of the model is said.
+void apply_decisions(PortContext& c, const PartRun& p, PrepareRequest& request) {
+  const Graph& g = p.imported.graph;
+  std::set<std::string> used;
+  for (const NodeId id : g.topological()) {
+    const Node& n = g.node(id);
+    const Origin* place = n.origins.empty() ? nullptr : &n.origins.front();
+    const auto* d = find_decision(c.decisions, p.spec->name, n.op->name, place);
+    if (!d) continue;
+    used.insert(d->first);
+    const auto& [key, decision] = *d;
+    if (!n.outputs.empty()) request.options.decisions[g.value(n.outputs.front()).name] = decision;
+    if (decision != "keep") continue;
+    request.keep.insert(key.find('@') == std::string::npos ? std::string(n.op->name)
+                                                           : kept_place(n.op->name, n.origins.front()));
+  }
+  for (const auto& [key, decision] : c.decisions) {
+    if (!key.starts_with(p.spec->name + "/") || used.contains(key)) continue;
+    Diag d(diag::bad_input_data, fmt::format("the decision '{}' for {} meets no operator of the model", decision, key),
+           "the model has changed, or the place is written differently in its row");
+    d.severity = Severity::warning;
+    c.run.app.warn(d.in_file("operator_analysis.md"));
+  }
+}
+
+}  // namespace
+
 Result<std::vector<Finding>> prepare_part(PortContext& c, PartRun& p) {
   const Target target = at_opset(c.run.target, p.opset_limit);
   PrepareRequest request{target, {}, {}};
@@ -108,16 +137,7 @@ Result<std::vector<Finding>> prepare_part(PortContext& c, PartRun& p) {
   const std::vector<std::string>& dtypes = c.run.target.dtypes;
   request.options.narrow_int64 =
       !dtypes.empty() && std::find(dtypes.begin(), dtypes.end(), name(DType::i64)) == dtypes.end();
-  for (const auto& [key, decision] : c.decisions) {
-    if (!key.starts_with(p.spec->name + "/")) continue;
-    const std::string op = key.substr(p.spec->name.size() + 1);
-    if (decision == "keep") request.keep.insert(op);
-    for (const NodeId id : p.imported.graph.topological()) {
-      const Node& n = p.imported.graph.node(id);
-      if (n.op->name == op && !n.outputs.empty())
-        request.options.decisions[p.imported.graph.value(n.outputs.front()).name] = decision;
-    }
-  }
+  apply_decisions(c, p, request);
   p.rewritten = p.imported.graph;
   p.ledger = Ledger();
   NPU_ASSIGN(Fit fit, fit_graph(c.run.app, p.rewritten, p.contract, p.ledger, request));

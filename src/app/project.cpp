@@ -222,15 +222,29 @@ Result<Project> project_from_arguments(const PortArgs& args) {
     if (!found) return Diag(diag::usage, "--samples " + s + ": there is no part '" + name + "'");
   }
   if (p.parts.size() == 1) {
-    for (const std::string& s : args.shapes) {
-      NPU_ASSIGN(InputSpec spec, parse_shape_option(s));
-      if (spec.type.dtype == DType::unknown) spec.type.dtype = DType::f32;
-      p.parts[0].inputs.push_back(std::move(spec));
-    }
+    p.parts[0].shapes = args.shapes;
   } else if (!args.shapes.empty()) {
     return Diag(diag::usage, "--shape works with one model only", "give samples per part, or write a port.toml");
   }
   return p;
+}
+
+Status settle_shapes(Project& p) {
+  for (ProjectPart& part : p.parts) {
+    if (part.shapes.empty()) continue;
+    NPU_ASSIGN(const Frontend* frontend, frontend_for(part.model));
+    NPU_ASSIGN(const FileFacts facts, frontend->inspect(part.model));
+    std::vector<SampleFile> first;
+    if (!part.samples.empty()) {
+      NPU_ASSIGN(const std::vector<std::string> paths, sample_paths(part.samples));
+      NPU_ASSIGN(first, read_samples({paths.front()}));
+    }
+    Result<std::vector<InputSpec>> inputs = input_specs(facts, first.empty() ? nullptr : &first.front(), part.shapes);
+    if (!inputs) return std::move(inputs).error().in_file(part.model);
+    part.inputs = std::move(*inputs);
+    part.shapes.clear();
+  }
+  return {};
 }
 
 std::string to_toml(const Project& p, const std::string& folder) {

@@ -13,6 +13,7 @@ struct ProjectPart {
   std::string model;      // path, resolved
   std::string shape_tag;  // goes into file names; empty = made from the first input's shape
   std::vector<InputSpec> inputs;
+  std::vector<std::string> shapes;  // --shape, until settle_shapes
   std::map<std::string, ValueRange> ranges;
   std::vector<std::string> samples;  // paths and patterns, resolved
   Gate gate;
@@ -50,6 +51,8 @@ struct Project {
 Result<Project> read_project(const std::string& path);
 // From `port MODEL` / `port encoder=e.pt decoder=d.pt` and its options.
 Result<Project> project_from_arguments(const PortArgs& args);
+// Turns the --shape options of a part into its inputs, in the model's order: looks at the model and its first sample.
+Status settle_shapes(Project& p);
 // The TOML text of a project, paths relative to `folder` where they lie below it.
 std::string to_toml(const Project& p, const std::string& folder);
 

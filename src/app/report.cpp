@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sys/utsname.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <ctime>
@@ -168,19 +169,25 @@ Json report_json(const PortRun& run) {
 
 std::string output_readme(const Json& report) {
   const Json& h = report["header"];
+  const Json& list = report["files"]["list"];
+  const auto written = [&](std::string_view start) {
+    return std::any_of(list.begin(), list.end(), [&](const Json& f) { return text_of(f, "file").starts_with(start); });
+  };
   std::string out = fmt::format(
-      "# {} for {}\n\nMade by {}. Verdict: {}. Details: `report.html`, `report.json`, `operator_analysis.md`.\n\n| "
+      "# {} for {}\n\nMade by {}. Verdict: {}. Details: `report.html`, `report.json`{}.\n\n| "
       "step | verdict | proof |\n|---|---|---|\n",
       markdown_cell(text_of(h, "model")), markdown_cell(text_of(h, "target_title")), text_of(h, "tool"),
-      text_of(report, "verdict"));
+      text_of(report, "verdict"), written("operator_analysis.md") ? ", `operator_analysis.md`" : "");
   for (const Json& s : report["steps"]) {
-    const std::string proof = text_of(s, "gate").empty() ? text_of(s, "reason") : text_of(s, "gate");
+    const bool reason = text_of(s, "gate").empty() || text_of(s, "verdict") == "FAIL";
+    const std::string proof = text_of(s, reason ? "reason" : "gate");
     out += fmt::format("| {} {} | {} | {} |\n", s["number"].get<int>(), markdown_cell(text_of(s, "title")),
                        text_of(s, "verdict"), markdown_cell(proof));
   }
+  if (!written("models/")) return out + "\nNo model was written; `report.html` says what to do.\n";
   out += "\nFiles:\n\n";
   size_t shown = 0;
-  for (const Json& f : report["files"]["list"]) {
+  for (const Json& f : list) {
     const std::string file = text_of(f, "file");
     if (!file.starts_with("models/") && !file.starts_with("scripts/")) continue;
     if (++shown > 24) break;

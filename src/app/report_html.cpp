@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "app/report.h"
@@ -16,12 +17,12 @@ constexpr const char* kStyle = R"css(
 main{max-width:1000px;margin:0 auto;padding:16px}h1{font-size:1.5rem;margin:.2em 0}h2{font-size:1.15rem;margin:1.6em 0 .5em;border-bottom:1px solid var(--line);padding-bottom:.2em}
 p{margin:.4em 0}.dim{color:var(--dim)}.scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.9rem}
 th,td{text-align:left;vertical-align:top;padding:.35em .6em;border-bottom:1px solid var(--line);overflow-wrap:break-word}th{color:var(--dim);font-weight:600;white-space:nowrap}
-td.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}.v{font-weight:700;white-space:nowrap}
+th.n,td.n{text-align:right}td.n{white-space:nowrap;font-variant-numeric:tabular-nums}.v{font-weight:700;white-space:nowrap}
 .PASS{color:var(--pass)}.FAIL{color:var(--fail)}.UNVERIFIED{color:var(--unv)}.SKIP{color:var(--skip)}
 pre{background:var(--card);border:1px solid var(--line);border-radius:6px;padding:.6em;overflow-x:auto;font-size:.8rem;margin:.3em 0}
 details{border:1px solid var(--line);border-radius:6px;padding:.4em .8em;margin:.4em 0;background:var(--card)}summary{cursor:pointer;overflow-wrap:anywhere}
 .cards{display:flex;flex-wrap:wrap;gap:8px;margin:.8em 0}.card{background:var(--card);border:1px solid var(--line);border-radius:6px;padding:.5em .9em;min-width:120px}
-.card b{display:block;font-size:1.1rem}code{font-size:.9em}
+.card b{display:block;font-size:1.1rem}code{font-size:.9em;overflow-wrap:anywhere}.w{min-width:8em;overflow-wrap:anywhere}
 )css";
 
 std::string text_of(const Json& j, const char* key) {
@@ -44,16 +45,21 @@ std::string header(const Json& r) {
   const Json& h = r["header"];
   std::string out = fmt::format("<h1>{0} for {1}</h1><p><span class=\"v {2}\">{2}</span> <span class=\"dim\">",
                                 text_of(h, "model"), text_of(h, "target_title"), text_of(r, "verdict"));
-  for (const Json& line : r["open"]) out += html_escape(line.get<std::string>()) + "<br>";
+  const std::string verdict = text_of(r, "verdict") + " ";
+  for (const Json& line : r["open"]) {
+    const std::string text = html_escape(line.get<std::string>());
+    out += (text.starts_with(verdict) ? text.substr(verdict.size()) : text) + "<br>";
+  }
   out += "</span></p><div class=\"cards\">";
   if (h.contains("identity"))
     for (const auto& [key, value] : h["identity"].items())
       out += card(html_escape(key), html_escape(value.get<std::string>()));
-  for (const Json& p : h["parts"])
+  for (const Json& p : h["parts"]) {
+    const auto read = p["operators_imported"].get<int64_t>(), written = p["operators_written"].get<int64_t>();
     out += card(text_of(p, "name"),
-                fmt::format("{} → {} operators{}", p["operators_imported"].get<int64_t>(),
-                            p["operators_written"].get<int64_t>(),
+                fmt::format("{}{} operators{}", read, written > 0 ? fmt::format(" → {}", written) : "",
                             p.contains("opset") ? fmt::format(", ONNX opset {}", p["opset"].get<int64_t>()) : ""));
+  }
   if (r.contains("measurements")) {
     const Json& m = r["measurements"];
     out += card("time", fmt::format("{:.1f} s", m["seconds_total"].get<double>())) +
@@ -76,30 +82,77 @@ std::string steps(const Json& r) {
   return out + "</table></div>";
 }
 
-std::string comparisons(const Json& r) {
+// Comparisons of one kind differ in their sample, or in the debug file that was reloaded.
+bool reloaded(const Json& c) { return text_of(c, "what").ends_with(" reloaded"); }
+std::string group_title(const Json& c) { return reloaded(c) ? "debug outputs reloaded" : text_of(c, "what"); }
+std::string comparison_group(const Json& c) {
+  return text_of(c, "part") + "\n" + group_title(c) + "\n" + text_of(c, "gate");
+}
+
+std::string comparison_table(const std::vector<const Json*>& rows, const std::map<std::string, size_t>& counts) {
   std::string out =
-      "<h2>2. Comparison data</h2><div "
-      "class=\"scroll\"><table><tr><th>part</th><th>what</th><th>sample</th><th>gate</th><th>verdict</th><th>max "
-      "diff</th><th>relative</th><th>PSNR</th></tr>";
-  for (const Json& c : r["comparisons"])
+      "<div class=\"scroll\"><table><tr><th>verdict</th><th>part</th><th>what</th><th>sample</th><th class=\"n\">max "
+      "diff</th><th class=\"n\">relative</th><th class=\"n\">PSNR</th><th>gate</th></tr>";
+  for (const Json* c : rows) {
+    const auto n = counts.find(comparison_group(*c));
+    const std::string sample = n != counts.end() && n->second > 1 ? fmt::format("worst of {}", n->second) : "";
     out += fmt::format(
-        "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td>{}<td class=\"n\">{}</td><td class=\"n\">{}</td><td "
-        "class=\"n\">{}</td></tr>",
-        text_of(c, "part"), text_of(c, "what"), text_of(c, "sample"), text_of(c, "gate"), verdict_cell(c),
-        figure(c, "max_diff"), figure(c, "relative"), figure(c, "psnr"));
+        "<tr>{}<td>{}</td><td class=\"w\">{}</td><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td "
+        "class=\"n\">{}</td><td>{}</td></tr>",
+        verdict_cell(*c), text_of(*c, "part"), sample.empty() ? text_of(*c, "what") : group_title(*c),
+        sample.empty() ? text_of(*c, "sample") : sample, figure(*c, "max_diff"), figure(*c, "relative"),
+        figure(*c, "psnr"), text_of(*c, "gate"));
+  }
   return out + "</table></div>";
 }
 
+int severity_of(const Json& c) {
+  const std::string v = text_of(c, "verdict");
+  return v == "FAIL" ? 3 : v == "UNVERIFIED" ? 2 : v == "SKIP" ? 1 : 0;
+}
+
+bool worse_than(const Json& a, const Json& b) {
+  const auto diff = [](const Json& c) {
+    return c.contains("max_diff") && c["max_diff"].is_number() ? c["max_diff"].get<double>() : 0.0;
+  };
+  return std::pair(severity_of(a), diff(a)) > std::pair(severity_of(b), diff(b));
+}
+
+// One row for each kind of comparison, its worst; every one below, folded away.
+std::string comparisons(const Json& r) {
+  std::vector<const Json*> all, worst;
+  std::map<std::string, size_t> counts;
+  for (const Json& c : r["comparisons"]) {
+    all.push_back(&c);
+    const std::string group = comparison_group(c);
+    if (++counts[group] == 1) {
+      worst.push_back(&c);
+      continue;
+    }
+    for (const Json*& w : worst)
+      if (comparison_group(*w) == group && worse_than(c, *w)) w = &c;
+  }
+  std::string out = "<h2>2. Comparison data</h2>";
+  if (all.empty()) return out + "<p>None was made.</p>";
+  out += comparison_table(worst, counts);
+  if (worst.size() < all.size())
+    out += fmt::format("<details><summary>all {} comparisons</summary>{}</details>", all.size(),
+                       comparison_table(all, {}));
+  return out;
+}
+
 std::string files(const Json& r) {
-  std::string out =
-      "<h2>3. Files and sizes</h2><div class=\"scroll\"><table><tr><th>file</th><th>size</th><th>bytes</th></tr>";
+  std::string out = "<h2>3. Files and sizes</h2>";
+  if (r["files"]["list"].empty()) return out + "<p>None was written.</p>";
+  out += "<div class=\"scroll\"><table><tr><th>file</th><th class=\"n\">size</th><th class=\"n\">bytes</th></tr>";
   for (const Json& f : r["files"]["list"]) {
     const auto bytes = f["bytes"].get<uint64_t>();
     out += fmt::format("<tr><td><code>{}</code></td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
                        text_of(f, "file"), format_bytes(bytes), bytes);
   }
   const auto total = r["files"]["total_bytes"].get<uint64_t>();
-  return out + fmt::format("<tr><th>total</th><th>{}</th><th>{}</th></tr></table></div>", format_bytes(total), total);
+  return out + fmt::format("<tr><th>total</th><th class=\"n\">{}</th><th class=\"n\">{}</th></tr></table></div>",
+                           format_bytes(total), total);
 }
 
 // Step 7: what the compiler was told and why, and how large its files are.
@@ -109,7 +162,8 @@ std::string compiled(const Json& r) {
     const Json& d = s["details"];
     std::string out =
         "<h2>Compiled files</h2><div "
-        "class=\"scroll\"><table><tr><th>part</th><th>TFLite</th><th>compiled</th><th>share</th></tr>";
+        "class=\"scroll\"><table><tr><th>part</th><th class=\"n\">TFLite</th><th class=\"n\">compiled</th><th "
+        "class=\"n\">share</th></tr>";
     for (const Json& z : d["sizes"])
       out += fmt::format(
           "<tr><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}{}</td><td class=\"n\">{:.1f} %</td></tr>",
@@ -187,17 +241,32 @@ std::string id_list(const Json& ids) {
   return html_escape(out);
 }
 
+// What the model is for: token ids expected and got, or how near the pictures are.
 std::string task(const Json& r) {
   if (!r.contains("task") || !r["task"].is_array() || r["task"].empty()) return "";
-  std::string out =
-      "<h2>The job itself</h2><div "
-      "class=\"scroll\"><table><tr><th>sample</th><th>verdict</th><th>expected</th><th>got</th></tr>";
+  const bool ids =
+      std::any_of(r["task"].begin(), r["task"].end(), [](const Json& t) { return t.contains("expected"); });
+  std::string out = "<h2>The job itself</h2><div class=\"scroll\"><table><tr><th>sample</th><th>verdict</th><th>" +
+                    std::string(ids ? "expected</th><th>got" : "PSNR to PyTorch's picture, dB") + "</th></tr>";
   for (const Json& t : r["task"]) {
-    const auto ids = [&](const char* key) { return t.contains(key) ? id_list(t[key]) : figure(t, "psnr"); };
-    out += fmt::format("<tr><td>{}</td>{}<td>{}</td><td>{}</td></tr>", text_of(t, "sample"), verdict_cell(t),
-                       ids("expected"), ids("got"));
+    const auto list = [&](const char* key) { return t.contains(key) ? id_list(t[key]) : std::string(); };
+    const std::string loop = text_of(t, "loop") == "kv" ? ", cached decoder" : "";
+    const std::string expected = list("expected"), got = list("got");
+    out += fmt::format("<tr><td>{}{}</td>{}<td>{}</td></tr>", text_of(t, "sample"), loop, verdict_cell(t),
+                       ids ? expected + "</td><td>" + (got == expected ? "the same" : got) : figure(t, "psnr"));
   }
   return out + "</table></div>";
+}
+
+// What step 8 left, if the run came so far.
+std::string debug_outputs(const Json& r) {
+  const Json& list = r["files"]["list"];
+  const bool any =
+      std::any_of(list.begin(), list.end(), [](const Json& f) { return text_of(f, "file").starts_with("test/"); });
+  const std::string out = "<h2>6. Debug outputs</h2>";
+  if (!any) return out + "<p>None: the run stopped before them, or no samples were given.</p>";
+  return out + "<p>Inputs and outputs of every part as <code>.npy</code>: <code>" + text_of(r, "debug") +
+         "</code>; PyTorch's: <code>test/outputs/baseline</code>.</p>";
 }
 
 }  // namespace
@@ -209,8 +278,7 @@ std::string report_html(const Json& r) {
   out += "<title>" + text_of(r["header"], "model") + " for " + text_of(r["header"], "target_title") +
          "</title><style>" + kStyle + "</style></head><body><main>";
   out += header(r) + steps(r) + task(r) + comparisons(r) + files(r) + compiled(r) + problems(r) + changes(r);
-  out += "<h2>6. Debug outputs</h2><p>Inputs and outputs of every part as <code>.npy</code>: <code>" +
-         text_of(r, "debug") + "</code>; PyTorch's: <code>test/outputs/baseline</code>.</p>";
+  out += debug_outputs(r);
   out += "<h2>Ready for the next step</h2>";
   if (r["ready"].empty()) out += "<p>Nothing yet: a gate is not met.</p>";
   for (const Json& f : r["ready"]) out += "<p><code>" + html_escape(f.get<std::string>()) + "</code></p>";

@@ -143,27 +143,24 @@ Result<Runnable> Runnable::open(const App& app, const std::string& path, const M
 
   ImportOptions import_options;
   import_options.entry = options.entry;
-  std::vector<InputSpec> known;
+  FileFacts facts;
   std::vector<SampleFile> first;
   if (!options.samples.empty() || !options.given.empty() || !options.shapes.empty()) {
-    NPU_ASSIGN(const FileFacts facts, frontend->inspect(r.path_));
-    known = facts.inputs;
+    NPU_ASSIGN(facts, frontend->inspect(r.path_));
+    if (options.entry != "forward") facts.inputs = {}, facts.inputs_complete = false;  // they are forward()'s
   }
   // Files with fixed shapes of their own need no sample; their borders may even differ from the sample's.
   const bool sampled = !options.samples.empty() || !options.given.empty();
-  if (!fixed_shapes(*frontend, known) && sampled) {
+  if (!fixed_shapes(*frontend, facts.inputs) && sampled) {
     if (options.samples.empty()) {
       first = {options.given.front()};
     } else {
       NPU_ASSIGN(first, read_samples({options.samples.front()}));
     }
-    import_options.inputs = specs_from_sample(first.front(), known);
-  } else if (!options.shapes.empty()) {
-    import_options.inputs = known;
   }
-  if (!options.shapes.empty()) {
-    NPU_ASSIGN(import_options.inputs, apply_shapes(std::move(import_options.inputs), options.shapes));
-  }
+  Result<std::vector<InputSpec>> specs = input_specs(facts, first.empty() ? nullptr : &first.front(), options.shapes);
+  if (!specs) return std::move(specs).error().in_file(r.path_);
+  import_options.inputs = std::move(*specs);
 
   Progress progress("reading " + fs::path(r.path_).filename().string(), app.quiet);
   import_options.progress = [&](double f) { progress.update(f); };
@@ -177,7 +174,7 @@ Result<Runnable> Runnable::open(const App& app, const std::string& path, const M
     } else {
       first = {options.given.front()};
     }
-    import_options.inputs = known;
+    import_options.inputs = facts.inputs;
   }
   if ((!model || open_ends) && !first.empty() && fix_numbers(first.front(), import_options.inputs, onnx)) {
     Result<ImportedModel> again = frontend->import(r.path_, import_options);

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/helper.h"
+#include "app/port_proof.h"
 #include "base/atomic_file.h"
 #include "base/diag_codes.h"
 #include "base/text.h"
@@ -87,15 +88,15 @@ Status check_with_runtime(PortContext& c, PartRun& p, const std::string& path, P
   };
   for (const BoundSample& sample : p.samples) {
     NPU_ASSIGN(const std::vector<Tensor> inputs, to_file_inputs(p.contract, sample.inputs, host));
-    NPU_ASSIGN(const std::vector<Tensor> expected, p.rewritten_executor->run(inputs));
+    NPU_ASSIGN(std::vector<Tensor> expected, p.rewritten_executor->run(inputs));
     std::string failed;
-    NPU_ASSIGN(const std::vector<Tensor> got, run_files(work, run, inputs, failed));
+    NPU_ASSIGN(std::vector<Tensor> got, run_files(work, run, inputs, failed));
     Proof proof{p.spec->name, runtime.title + " = rewritten", sample.name, "general", {}, false};
     if (!failed.empty()) {
       proof.result.verdict = Verdict::unverified;
       proof.result.reason = runtime.title + " did not run the file (" + failed;
     } else {
-      proof.result = compare_all(got, expected, general_gate(*p.spec));
+      proof.result = compare_borders(std::move(got), std::move(expected), *p.spec);
     }
     s.proofs.push_back(std::move(proof));
   }

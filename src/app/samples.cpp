@@ -69,6 +69,7 @@ Diag with_sample(Diag d, const SampleFile& file) {
   Diag note(diag::bad_input_data, "the shapes come from the sample " + file.path + ", which holds " + held(file));
   note.severity = Severity::note;
   d.with_note(std::move(note));
+  if (d.hint.empty()) d.hint = "give a sample of the shapes and element types the model takes";
   return d;
 }
 
@@ -191,29 +192,75 @@ Result<InputSpec> parse_shape_option(const std::string& text) {
   return spec;
 }
 
-Result<std::vector<InputSpec>> apply_shapes(std::vector<InputSpec> known, const std::vector<std::string>& options) {
-  for (size_t k = 0; k < options.size(); ++k) {
-    NPU_ASSIGN(InputSpec spec, parse_shape_option(options[k]));
-    auto it = std::find_if(known.begin(), known.end(), [&](const InputSpec& i) { return i.name == spec.name; });
-    std::string digits = spec.name.starts_with("in.") ? spec.name.substr(3) : spec.name;
-    const bool positional = !digits.empty() && digits.size() < 4 &&
-                            std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; });
-    if (it == known.end() && positional) {
-      const auto index = static_cast<size_t>(std::stoi(digits));
-      if (index >= known.size()) known.resize(index + 1);
-      it = known.begin() + static_cast<std::ptrdiff_t>(index);
-      spec.name = it->name;
+namespace {
+
+// "in.2" or "2"; nullopt for any other name.
+std::optional<size_t> position_of(const std::string& name) {
+  const std::string digits = name.starts_with("in.") ? name.substr(3) : name;
+  const bool number = !digits.empty() && digits.size() < 4 &&
+                      std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; });
+  return number ? std::optional<size_t>(std::stoul(digits)) : std::nullopt;
+}
+
+std::optional<size_t> index_of(std::span<const InputSpec> inputs, const std::string& name) {
+  for (size_t i = 0; i < inputs.size(); ++i)
+    if (inputs[i].name == name) return i;
+  return std::nullopt;
+}
+
+Diag no_such_input(const std::string& option, std::span<const InputSpec> inputs) {
+  std::string list;
+  for (size_t i = 0; i < inputs.size(); ++i)
+    list += (i ? ", " : "") + (inputs[i].name.empty() ? "in." + std::to_string(i) : inputs[i].name);
+  if (inputs.empty()) return Diag(diag::usage, "--shape " + option + ": the model has no inputs");
+  return Diag(diag::usage, "--shape " + option + ": the model has no such input; it has " + list,
+              "use one of these names, or in.0, in.1, … by position");
+}
+
+bool shape_unknown(const InputSpec& i) { return i.type.dtype == DType::unknown && i.type.shape.empty(); }
+
+}  // namespace
+
+Result<std::vector<InputSpec>> input_specs(const FileFacts& facts, const SampleFile* sample,
+                                           const std::vector<std::string>& options) {
+  std::vector<InputSpec> inputs = sample ? specs_from_sample(*sample, facts.inputs) : facts.inputs;
+  if (options.empty()) return sample ? inputs : std::vector<InputSpec>{};
+  std::vector<bool> given(inputs.size(), false);
+  for (const std::string& option : options) {
+    NPU_ASSIGN(InputSpec spec, parse_shape_option(option));
+    std::optional<size_t> at = index_of(inputs, spec.name);
+    if (!at) at = index_of(facts.inputs, spec.name);
+    const bool named = at.has_value();
+    if (!at) at = position_of(spec.name);
+    if (at && *at >= inputs.size() && facts.inputs_complete) at.reset();
+    if (!at && facts.inputs_complete) return no_such_input(option, facts.inputs);
+    if (!at) at = inputs.size();  // a key of a dict, an item of a list: the importer knows
+    if (*at >= inputs.size()) {
+      inputs.resize(*at + 1);
+      given.resize(inputs.size(), false);
+      if (!position_of(spec.name)) inputs[*at].name = spec.name;
     }
-    if (it == known.end()) {
-      known.push_back(std::move(spec));
-      continue;
-    }
-    if (spec.type.dtype == DType::unknown) spec.type.dtype = it->type.dtype;
-    *it = std::move(spec);
+    if (named || position_of(spec.name)) spec.name = inputs[*at].name;
+    if (spec.type.dtype == DType::unknown) spec.type.dtype = inputs[*at].type.dtype;
+    if (spec.type.dtype == DType::unknown) spec.type.dtype = DType::f32;
+    inputs[*at] = std::move(spec);
+    given[*at] = true;
   }
-  for (InputSpec& i : known)
-    if (i.type.dtype == DType::unknown) i.type.dtype = DType::f32;
-  return known;
+  // Arguments at the end may have defaults.
+  while (!inputs.empty() && !given.back() && shape_unknown(inputs.back())) {
+    inputs.pop_back();
+    given.pop_back();
+  }
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (!given[i] && shape_unknown(inputs[i])) {
+      const std::string name = inputs[i].name.empty() ? "in." + std::to_string(i) : inputs[i].name;
+      return Diag(diag::dynamic_shape, "the shape of input '" + name + "' is not known",
+                  "give it too: --shape " + name + "=1x3x224x224:float32")
+          .at_tensor(name);
+    }
+    if (inputs[i].type.dtype == DType::unknown) inputs[i].type.dtype = DType::f32;
+  }
+  return inputs;
 }
 
 }  // namespace npuport::app

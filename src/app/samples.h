@@ -39,7 +39,10 @@ std::vector<InputSpec> specs_from_sample(const SampleFile& file, std::span<const
 // "mel=1x80x3000:float32" or "mel=1x80x3000"; the name may hold ':' and '='. `usage` when malformed.
 Result<InputSpec> parse_shape_option(const std::string& text);
 
-// Puts --shape options over what is known: by name, or by position for names like "in.0" or "0".
-Result<std::vector<InputSpec>> apply_shapes(std::vector<InputSpec> known, const std::vector<std::string>& options);
+// What to tell the importer of a model's inputs, in its order: as the sample shows them (null: as the file says), with
+// the --shape options over it, by the model's name, the sample's, or position ("in.0", "0"). `usage` listing the inputs
+// for an option that names none of them; `dynamic_shape` for an input in the middle that stays without a shape.
+Result<std::vector<InputSpec>> input_specs(const FileFacts& facts, const SampleFile* sample,
+                                           const std::vector<std::string>& options);
 
 }  // namespace npuport::app

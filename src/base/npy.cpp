@@ -88,9 +88,19 @@ class HeaderParser {
     return {};
   }
 
+  // What the letter of a type that no model takes stands for.
+  static std::string_view meaning(std::string_view code) {
+    if (code.starts_with('O')) return " (Python objects)";
+    if (code.starts_with('U') || code.starts_with('S')) return " (text)";
+    if (code.starts_with('c')) return " (complex numbers)";
+    if (code.starts_with('M') || code.starts_with('m')) return " (dates and times)";
+    return {};
+  }
+
   Status descr() {
     if (peek('['))
-      return Diag(diag::unsupported, "structured arrays are not supported", "save each field as an array of its own");
+      return Diag(diag::bad_input_data, "structured arrays are not supported",
+                  "save each field as an array of its own");
     NPU_ASSIGN(const std::string_view text, quoted());
     const bool has_order = !text.empty() && std::string_view("<>|=").find(text[0]) != std::string_view::npos;
     std::string_view code = text.substr(has_order ? 1 : 0);
@@ -102,8 +112,8 @@ class HeaderParser {
     }
     const auto* found = std::ranges::find(type_codes, code, &TypeCode::code);
     if (found == std::end(type_codes))
-      return Diag(diag::unsupported, fmt::format("arrays of NumPy type {} are not supported", text),
-                  "save it as a float, integer or bool array");
+      return Diag(diag::bad_input_data, fmt::format("arrays of NumPy type {}{} are not supported", text, meaning(code)),
+                  "save it as a float, integer or bool array: a.astype(numpy.float32)");
     header_.dtype = found->dtype;
     return {};
   }

@@ -36,6 +36,18 @@ std::string first_bytes(std::span<const std::byte> bytes) {
   return "it starts with" + hex;
 }
 
+// A zip archive with none of the entries that make it a model.
+Diag strange_archive(const ZipReader& zip) {
+  constexpr size_t shown = 4;
+  std::string names;
+  for (size_t i = 0; i < zip.entries().size() && i < shown; ++i) names += (i ? ", " : "") + zip.entries()[i].name;
+  if (zip.entries().size() > shown) names += ", …";
+  return Diag(diag::unknown_format,
+              fmt::format("a zip archive without a model: no data.pkl, no exported program, no arrays; it holds {}",
+                          names.empty() ? "nothing" : names),
+              "is it a model inside another archive, or one that was unpacked and packed again?");
+}
+
 }  // namespace
 
 std::span<const Frontend> frontends() { return rows; }
@@ -45,7 +57,10 @@ Result<const Frontend*> frontend_for(const std::string& path) {
   for (const Frontend& row : rows)
     if (row.accepts(path)) return &row;
   // A cut-off archive is worth a better message than "unknown".
-  if (ZipReader::looks_like_zip(file->bytes())) NPU_TRY(ZipReader::open(file));
+  if (ZipReader::looks_like_zip(file->bytes())) {
+    NPU_ASSIGN(const ZipReader zip, ZipReader::open(file));
+    return strange_archive(zip).in_file(path);
+  }
   std::string known;
   for (const Frontend& row : rows) known += fmt::format("{}{}", known.empty() ? "" : ", ", row.format);
   return Diag(diag::unknown_format, fmt::format("no known file type; {}", first_bytes(file->bytes())),

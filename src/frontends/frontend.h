@@ -47,7 +47,8 @@ struct FileFacts {
   uint64_t file_bytes = 0;
   int64_t parameters = 0;                                  // elements of all weights, shared storages counted once
   int64_t parameter_bytes = 0;                             // as stored
-  std::vector<InputSpec> inputs;                           // as far as the file says
+  std::vector<InputSpec> inputs;                           // as far as the file says; dtype unknown = shape unknown
+  bool inputs_complete = true;                             // false: lists, dicts or objects hide further ones
   std::vector<std::pair<std::string, int64_t>> operators;  // name, count; as far as the file says without importing
   std::vector<std::pair<std::string, std::string>> properties;  // further "key: value" lines
   std::vector<Diag> warnings;

@@ -43,6 +43,17 @@ const TfliteFileSignature* find_signature(const TfliteFile& f, const std::string
   return f.signatures.empty() ? nullptr : &f.signatures.front();
 }
 
+// Of input `k`: as the signature calls it, else as its tensor is called.
+std::string input_name(const TfliteFileGraph& g, const TfliteFileSignature* signature, size_t k) {
+  if (signature != nullptr) {
+    for (const auto& [wanted, index] : signature->inputs) {
+      if (static_cast<int32_t>(index) == g.inputs[k] && !wanted.empty()) return wanted;
+    }
+  }
+  const std::string& name = g.tensors[static_cast<size_t>(g.inputs[k])].name;
+  return name.empty() ? fmt::format("input{}", k) : name;
+}
+
 // Refuses what would give wrong numbers, everything at once.
 Status check_supported(const TfliteFile& f, const TfliteFileGraph& g) {
   std::map<std::string, int64_t> quantised, control, types;
@@ -182,12 +193,7 @@ Status Importer::add_inputs(Scope& s, const TfliteFileSignature* signature) {
   }
   for (size_t k = 0; k < inputs.size(); ++k) {
     const TfliteFileTensor& t = s.graph.tensors[static_cast<size_t>(inputs[k])];
-    std::string name = t.name.empty() ? fmt::format("input{}", k) : t.name;
-    if (signature != nullptr) {
-      for (const auto& [wanted, index] : signature->inputs) {
-        if (static_cast<int32_t>(index) == inputs[k] && !wanted.empty()) name = wanted;
-      }
-    }
+    std::string name = input_name(s.graph, signature, k);
     TensorType type{tflite_dtype(t.type), t.shape, nullptr};
     const InputSpec* spec = options_.inputs.empty() ? nullptr : &options_.inputs[k];
     if (type.dtype == DType::unknown) {
@@ -428,9 +434,9 @@ Result<FileFacts> inspect_tflite(const std::string& path) {
   facts.file_bytes = f.file->bytes().size();
   const TfliteFileSignature* signature = find_signature(f, "forward");
   const TfliteFileGraph& main = f.graphs[signature == nullptr ? 0 : signature->subgraph];
-  for (const int32_t i : main.inputs) {
-    const TfliteFileTensor& t = main.tensors[static_cast<size_t>(i)];
-    facts.inputs.push_back({t.name, {tflite_dtype(t.type), t.shape, nullptr}});
+  for (size_t k = 0; k < main.inputs.size(); ++k) {
+    const TfliteFileTensor& t = main.tensors[static_cast<size_t>(main.inputs[k])];
+    facts.inputs.push_back({input_name(main, signature, k), {tflite_dtype(t.type), t.shape, nullptr}});
   }
   std::map<std::string, int64_t> operators;
   std::set<uint32_t> seen;

@@ -163,7 +163,11 @@ Result<TfliteFile> parse_tflite(std::shared_ptr<const MappedFile> file) {
     return Diag(version > 3 ? diag::newer_version : diag::corrupt, fmt::format("schema version {}, not 3", version));
   }
   Status read = read_model(model, f);
-  if (f.view->failed()) return corrupt("an offset or a length points outside the file (or far too often inside)");
+  if (f.view->failed()) {
+    Diag d = corrupt("an offset or a length points outside the file (or far too often inside)");
+    d.hint = "the file is cut off or damaged: copy or write it again";
+    return d;
+  }
   if (!read) return std::move(read).error();
   if (f.graphs.empty()) return corrupt("the file holds no graph");
   return f;

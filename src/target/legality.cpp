@@ -1,5 +1,7 @@
 #include "target/legality.h"
 
+#include <algorithm>
+
 #include "ops/onnx.h"
 #include "ops/tflite.h"
 
@@ -28,8 +30,16 @@ FormatMapper format_mapper(const Target& target) {
   return [opset = target.opset](const Graph& g, NodeId node) { return onnx_view(g, node, opset); };
 }
 
+std::string kept_place(std::string_view op, const Origin& place) {
+  return std::string(op) + "\n" + place.scope + "\n" + place.source + "\n" + place.foreign;
+}
+
 std::vector<Diag> TargetLegality::check(const Graph& g, NodeId node) const {
-  if (keep_.contains(std::string(g.node(node).op->name))) return {};
+  const Node& n = g.node(node);
+  if (keep_.contains(std::string(n.op->name))) return {};
+  if (!keep_.empty() && std::any_of(n.origins.begin(), n.origins.end(),
+                                    [&](const Origin& o) { return keep_.contains(kept_place(n.op->name, o)); }))
+    return {};
   std::vector<Diag> out;
   for (const Finding& f : check_node(g, node, target_, format_)) out.push_back(f.to_diag(g));
   return out;

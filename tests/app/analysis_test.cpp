@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "ir/text.h"
 #include "target/legality.h"
 
@@ -23,9 +25,10 @@ struct Example {
     %s: f32[1,4] = sin(%f) @"net|x" "net.py:5" "aten::sin"
     output %s
   })");
+  Decisions decisions;
   Analysis analysis() {
     return analyse("part", graph, target, format_mapper(target), ledger, graph,
-                   check(graph, target, format_mapper(target)));
+                   check(graph, target, format_mapper(target)), decisions);
   }
   std::string markdown() { return analysis_markdown({analysis()}, target, {&ledger}); }
   std::string json() { return dump_json(analysis_json({analysis()}, target)); }
@@ -87,6 +90,50 @@ TEST(AnalysisTest, DecisionsAreReadBackFromEitherFile) {
   ASSERT_FALSE(both);
   EXPECT_THAT(both.error().message, HasSubstr("both edited, differently"));
   EXPECT_FALSE(read_decisions("", "", "{", ""));
+}
+
+TEST(AnalysisTest, ADecisionHoldsForThePlacesOfItsRow) {
+  Example e;
+  e.graph = *parse_graph(R"(graph "g" {
+    input %x: f32[1,4]
+    %a: f32[1,4] = floor(%x) @"net.0" "net.py:3" "aten::floor"
+    %b: f32[1,4] = floor(%a) @"net.1" "net.py:4" "aten::floor"
+    %c: f32[1,4] = floor(%b) @"net.2" "net.py:4" "aten::floor"
+    output %c
+  })");
+  const std::string md = e.markdown(), json = e.json();
+  const size_t row = md.find("| floor |");
+  std::string own = md.substr(row, md.find('\n', row) + 1 - row);
+  EXPECT_THAT(own, HasSubstr("net.py:3 in net.0; net.py:4 in net.1; net.py:4 in net.2"));
+  const auto with_row = [&](const std::string& places) {
+    std::string copy = own;
+    const size_t from = copy.find("net.py"), to = copy.find(" |", from);
+    copy.replace(from, to - from, places);
+    copy.replace(copy.find("| auto |"), 8, "| keep |");
+    return std::string(md).insert(row, copy);
+  };
+  const Origin first{"net.0", "net.py:3", ""}, second{"net.1", "net.py:4", ""}, third{"net.2", "net.py:4", ""};
+  const auto kept = [&](const Decisions& d) {
+    std::string out;
+    for (const Origin* o : {&first, &second, &third})
+      out += find_decision(d, "part", "floor", o) ? find_decision(d, "part", "floor", o)->second + " " : "- ";
+    return out;
+  };
+  EXPECT_EQ(kept(*read_decisions(with_row("net.py:4 in net.1"), md, json, json)), "- keep - ");
+  EXPECT_EQ(kept(*read_decisions(with_row("net.py:4"), md, json, json)), "- keep keep ");
+  EXPECT_EQ(kept(*read_decisions(with_row("net.2"), md, json, json)), "- - keep ");
+  // The JSON says the same at the place itself.
+  Json j = Json::parse(json);
+  j["parts"][0]["operators"][0]["places"][1]["decision"] = "keep";
+  e.decisions = *read_decisions(md, md, dump_json(j), json);
+  EXPECT_EQ(kept(e.decisions), "- keep - ");
+  // What is written back has a row for each, and reads the same again.
+  const Analysis a = e.analysis();
+  ASSERT_EQ(a.entries.size(), 2U);
+  EXPECT_EQ(a.entries[0].count + a.entries[1].count, 3);
+  const std::string md2 = e.markdown(), json2 = e.json();
+  EXPECT_EQ(*read_decisions(md2, md2, json2, json2), e.decisions);
+  EXPECT_EQ(*read_decisions("", "", json2, json2), e.decisions);
 }
 
 }  // namespace

@@ -60,6 +60,21 @@ TEST_F(CliCompile, AToolOnThePathIsNotTaken) {
     }
 }
 
+// Tools run in folders of their own; a path is meant from where the user stands.
+TEST_F(CliCompile, AToolMayBeNamedFromTheCurrentFolder) {
+  const fs::path tool(standin_ncc());
+  const Ran r = npuport_run({"--tool", "ncc-tflite=./" + tool.filename().string(), "compile", model_, "--target",
+                             "mt8371", "-o", out_.path("o")},
+                            {{"NPUPORT_NCC_TFLITE", ""}}, tool.parent_path().string());
+  EXPECT_EQ(r.code, 0) << r.err;
+  put(out_.path("cc.sh"), "#!/bin/sh\ncp \"$1\" \"$2\"\n");
+  fs::permissions(out_.path("cc.sh"), fs::perms::owner_all);
+  const Ran hunt = npuport_run({"diagnose", model_, "--target", "generic-tflite", "--compiler",
+                                "./cc.sh {input} {output}", "-o", out_.path("d")},
+                               {}, out_.path());
+  EXPECT_EQ(hunt.code, 0) << hunt.err;
+}
+
 TEST_F(CliCompile, DryRunPrintsTheCommandAndRunsNothing) {
   const Ran r = compile({"--dry-run", "--compiler-arg", "--fc-to-conv '--gno=A B'"});
   EXPECT_EQ(r.code, 0) << r.err;

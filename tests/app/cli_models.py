@@ -194,6 +194,9 @@ def samples(folder):
     save(folder, "too_many.npz", **{"in.0": x, "in.1": x})
     save(folder, "no_input.npz", **{"out.0": x})
     save(folder, "strings.npz", **{"in.0": np.array(["a", "b"])})
+    save(folder, "complex.npz", **{"in.0": x.astype(np.complex64)})
+    save(folder, "objects.npz", **{"in.0": np.array([{}, None], object)})
+    save(folder, "dates.npz", **{"in.0": x, "out.0": np.array(["2020-01-01"], "datetime64[D]")})
     with_nan = x.copy()
     with_nan[0, 0, 0, 0] = np.nan
     save(folder, "nan.npz", **{"in.0": with_nan, "out.0": np.zeros((1, 2, 8, 8), np.float32)})

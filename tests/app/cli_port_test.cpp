@@ -254,6 +254,28 @@ TEST_F(CliPort, DecisionsMadeByHandAreHonoured) {
   EXPECT_NE(contents(json).find("\"decision\": \"keep\""), std::string::npos) << "a third run keeps it, too";
 }
 
+TEST_F(CliPort, ADecisionThatCannotBeFollowedIsSaid) {
+  const std::string out = out_.path("o");
+  ASSERT_EQ(port(out).code, 0);
+  const std::string json = out + "/operator_analysis.json";
+  Json j = Json::parse(contents(json));
+  ASSERT_FALSE(j["parts"][0]["operators"].empty());
+  const std::string op = j["parts"][0]["operators"][0]["op"];
+  ASSERT_EQ(op, "conv2d") << "an operator without a body";
+  j["parts"][0]["operators"][0]["decision"] = "body";
+  put(json, dump_json(j));
+  const Ran ran = port(out);
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_NE(ran.err.find("the decision 'body' for conv2d cannot be followed"), std::string::npos) << ran.err;
+  // And one for a place that is not there.
+  j["parts"][0]["operators"][0]["decision"] = "auto";
+  j["parts"][0]["operators"][0]["places"][0] =
+      Json{{"scope", ""}, {"source", "nowhere.py:3"}, {"foreign", ""}, {"decision", "keep"}};
+  put(json, dump_json(j));
+  const Ran nowhere = port(out);
+  EXPECT_NE(nowhere.err.find("conv2d@nowhere.py:3"), std::string::npos) << nowhere.err;
+}
+
 TEST_F(CliPort, TwoDifferentDecisionsAreAQuestionNotAnAnswer) {
   const std::string out = out_.path("o");
   ASSERT_EQ(port(out).code, 0);
@@ -362,9 +384,8 @@ TEST_F(CliPort, ConvertOptionsChangeTheBordersOnlyWhenAsked) {
     EXPECT_EQ(npuport_run({"verify", file, "--samples", samples_[1]}).code, 0) << file;
   }
   // float16 counts for weights of a size worth it
-  ASSERT_EQ(
-      npuport_run({"convert", demo("edsr-nano/edsr.pt"), "-o", half, "--shape", "image=1x3x16x16", "--float16"}).code,
-      0);
+  ASSERT_EQ(npuport_run({"convert", demo("edsr-nano/edsr.pt"), "-o", half, "--shape", "x=1x3x16x16", "--float16"}).code,
+            0);
   EXPECT_NE(input_of(keep).find("[1,3,8,8]"), std::string::npos) << input_of(keep);
   EXPECT_NE(input_of(turn).find("[1,8,8,3]"), std::string::npos) << input_of(turn);
   EXPECT_NE(input_of(half).find("DEQUANTIZE"), std::string::npos) << input_of(half);

@@ -12,6 +12,9 @@ TEST(CliUsage, VersionAndHelpGoToStdoutAndEndWithZero) {
   EXPECT_EQ(version.code, 0);
   EXPECT_EQ(version.out.rfind("npuport ", 0), 0u) << version.out;
   EXPECT_EQ(version.err, "");
+  EXPECT_EQ(document(npuport_run({"--json", "--version"}))["version"].get<std::string>().rfind("npuport ", 0), 0u);
+  EXPECT_NE(document(npuport_run({"run", "--json", "--help"}))["help"].get<std::string>().find("Examples"),
+            std::string::npos);
   const Ran help = npuport_run({"--help"});
   EXPECT_EQ(help.code, 0);
   EXPECT_EQ(help.err, "");

@@ -65,6 +65,31 @@ TEST_F(OutputFolderTest, SecondRunIsRefusedWhileTheFirstHoldsTheLock) {
   EXPECT_EQ(second.error().code, &diag::locked);
 }
 
+TEST_F(OutputFolderTest, ARunThatLeavesNothingLeavesNoFolder) {
+  { ASSERT_TRUE(OutputFolder::open(path_ + "/a/b")); }
+  EXPECT_FALSE(fs::exists(path_));
+  fs::create_directories(path_);
+  { ASSERT_TRUE(OutputFolder::open(path_)); }
+  EXPECT_TRUE(fs::is_empty(path_)) << "the folder was there before";
+  {
+    Result<OutputFolder> f = OutputFolder::open(path_);
+    ASSERT_TRUE(f);
+    write("early", "1");
+    ASSERT_TRUE(f->record("import", 1, "k", Json::object(), {"early"}));
+  }
+  EXPECT_TRUE(fs::exists(path_ + "/.npuport/state.json"));
+  fs::remove(path_ + "/early");
+  {
+    Result<OutputFolder> f = OutputFolder::open(path_);
+    ASSERT_TRUE(f);
+    ASSERT_TRUE(f->drop_from(1));
+  }
+  EXPECT_TRUE(fs::is_empty(path_));
+  write("mine", "2");
+  { ASSERT_TRUE(OutputFolder::open(path_)); }
+  EXPECT_TRUE(fs::exists(path_ + "/mine"));
+}
+
 TEST_F(OutputFolderTest, DamagedStateMeansStartingOver) {
   for (const char* text : {"", "{", "[]", "{\"version\":1}", "{\"version\":1,\"steps\":{\"a\":5}}",
                            "{\"version\":1,\"steps\":{\"a\":{\"number\":\"x\"}}}"}) {

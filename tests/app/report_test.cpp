@@ -67,6 +67,36 @@ TEST(ReportTest, SixSectionsInBothForms) {
   EXPECT_THAT(html, Not(HasSubstr("http")));  // self-contained
 }
 
+TEST(ReportTest, OneRowForEachKindOfComparisonIsItsWorst) {
+  ProjectPart part;
+  PortRun run = hostile_run(part);
+  PortStep& s = run.steps[0];
+  s.proofs.clear();
+  for (const double diff : {0.25, 0.5, 0.125}) {
+    Comparison c;
+    c.max_diff = diff;
+    s.proofs.push_back({"net", "imported = PyTorch", "s" + std::to_string(diff), "general", c, false});
+    s.proofs.push_back({"", "debug/" + std::to_string(diff) + ".npy reloaded", "", "general", {}, false});
+  }
+  const std::string html = report_html(report_json(run));
+  const size_t all = html.find("all 6 comparisons");
+  ASSERT_NE(all, std::string::npos);
+  const std::string summary = html.substr(0, all);
+  EXPECT_THAT(summary, HasSubstr("<td>worst of 3</td><td class=\"n\">0.5</td>"));
+  EXPECT_THAT(summary, HasSubstr("debug outputs reloaded"));
+  EXPECT_THAT(summary, Not(HasSubstr("0.25</td>")));
+  EXPECT_THAT(html.substr(all), HasSubstr("0.25</td>"));
+}
+
+TEST(ReportTest, ARunThatStoppedPromisesNothingItDidNotWrite) {
+  ProjectPart part;
+  const Json report = report_json(hostile_run(part));
+  const std::string readme = output_readme(report);
+  EXPECT_THAT(readme, Not(HasSubstr("operator_analysis")));
+  EXPECT_THAT(readme, Not(HasSubstr("npuport run")));
+  EXPECT_THAT(report_html(report), HasSubstr("None: the run stopped before them"));
+}
+
 TEST(ReportTest, AnUnmetGateNeverShowsReady) {
   ProjectPart part;
   PortRun run = hostile_run(part);

@@ -49,12 +49,42 @@ TEST(SamplesTest, ShapeOptions) {
   EXPECT_EQ(spec->type.dtype, DType::f16);
   for (const char* bad : {"x", "=1x2", "x=1y2", "x=1x-2", "x=1x2:float", "x=99999999999x99999999999", "x="})
     EXPECT_FALSE(parse_shape_option(bad)) << bad;
-  const auto applied = apply_shapes({{"x", {DType::i64, {1}, nullptr}}, {"y", {}}}, {"x=4", "in.1=2x2"});
-  ASSERT_TRUE(applied);
-  EXPECT_EQ((*applied)[0].type.dtype, DType::i64);
-  EXPECT_EQ((*applied)[0].type.shape, Shape{4});
+  FileFacts facts;
+  facts.inputs = {{"x", {DType::i64, {1}, nullptr}}, {"y", {}}, {"scale", {}}};
+  const auto applied = input_specs(facts, nullptr, {"in.1=2x2", "x=4"});
+  ASSERT_TRUE(applied) << to_text(applied.error());
+  ASSERT_EQ(applied->size(), 2u) << "an argument at the end may have a default";
+  EXPECT_EQ((*applied)[0].type, (TensorType{DType::i64, {4}, nullptr}));
   EXPECT_EQ((*applied)[1].name, "y");
   EXPECT_EQ((*applied)[1].type, (TensorType{DType::f32, {2, 2}, nullptr}));
+}
+
+TEST(SamplesTest, ShapesOfInputsTheModelDoesNotHave) {
+  FileFacts facts;
+  facts.inputs = {{"x", {}}, {"y", {}}, {"z", {}}};
+  for (const char* bad : {"w=1", "in.3=1", "3=1"}) {
+    const auto r = input_specs(facts, nullptr, {bad});
+    ASSERT_FALSE(r) << bad;
+    EXPECT_THAT(r.error().message, HasSubstr("it has x, y, z"));
+  }
+  const auto gap = input_specs(facts, nullptr, {"x=1", "z=1"});
+  ASSERT_FALSE(gap);
+  EXPECT_THAT(gap.error().message, HasSubstr("'y'"));
+  // Keys of a dict: only the importer knows them.
+  facts.inputs = {{"x", {}}};
+  facts.inputs_complete = false;
+  const auto open = input_specs(facts, nullptr, {"x=1", "key=2"});
+  ASSERT_TRUE(open);
+  EXPECT_EQ((*open)[1].name, "key");
+  // Beside a sample both its names and the model's count.
+  facts.inputs_complete = true;
+  const SampleFile mel{"s.npz", {{"mel", Tensor::scalar(1.0F)}}};
+  for (const char* option : {"mel=4", "x=4", "in.0=4"}) {
+    const auto r = input_specs(facts, &mel, {option});
+    ASSERT_TRUE(r) << option;
+    EXPECT_EQ(r->size(), 1u);
+    EXPECT_EQ((*r)[0].type.shape, Shape{4});
+  }
 }
 
 }  // namespace

@@ -68,6 +68,21 @@ class Checkpoints(TempCase):
             self.assertEqual(checkpoint.read_checkpoint(path, use_ema=False).nested, [raw_key])
         self.assertEqual(float(checkpoint.read_checkpoint(path).state["0.bias"][0]), 1.0)
 
+    def test_one_entry_of_any_name_is_taken_and_several_are_asked_about(self):
+        one, two = tiny().state_dict(), {k: v + 1 for k, v in tiny().state_dict().items()}
+        ck = checkpoint.read_checkpoint(self.save({"generator": one, "epoch": 4}))
+        self.assertEqual((ck.kind, ck.nested, ck.extra), ("state-dict", ["generator"], {"epoch": 4}))
+        path = self.save({"generator": one, "discriminator": two, "deep": {"er": two}})
+        with self.assertRaisesRegex(HelperError, "several sets of weights: generator, discriminator") as caught:
+            checkpoint.read_checkpoint(path)
+        self.assertIn("--key generator", caught.exception.hint)
+        for key in ("discriminator", "deep.er"):
+            ck = checkpoint.read_checkpoint(path, key=key)
+            self.assertEqual(ck.nested, [key])
+            self.assertTrue(torch.equal(ck.state["0.bias"], two["0.bias"]))
+        with self.assertRaisesRegex(HelperError, "no entry 'critic'; it holds generator, discriminator, deep"):
+            checkpoint.read_checkpoint(path, key="critic")
+
     def test_prefix_stays_when_only_some_keys_have_it(self):
         ck = checkpoint.read_checkpoint(self.save({"module.a": torch.ones(1), "b": torch.ones(1)}))
         self.assertEqual(list(ck.state), ["module.a", "b"])

@@ -9,6 +9,8 @@
 #include "base/diag_codes.h"
 #include "base/text.h"
 #include "frontends/torch/archive.h"
+#include "frontends/torch/script_code.h"
+#include "frontends/torch/script_inputs.h"
 #include "frontends/torch/weights.h"
 
 namespace npuport {
@@ -132,16 +134,18 @@ void count_calls(std::string_view code, std::map<std::string, int64_t>& calls) {
   scan("ops.", "");
 }
 
-void add_inputs(FileFacts& facts, const PickleValue& traced) {
-  const PickleValue* inputs = traced.find("forward");
-  if (!inputs) return;
-  for (const PickleValue* v : inputs->items) {
-    if (!v->is(Kind::tensor)) continue;
-    InputSpec spec;
-    spec.type.dtype = v->tensor->storage.dtype;
-    spec.type.shape = v->tensor->sizes;
-    facts.inputs.push_back(std::move(spec));
-  }
+// The arguments of forward(). Code that does not parse is the importer's to report.
+Status add_inputs(FileFacts& facts, const TorchArchive& archive) {
+  facts.inputs_complete = false;
+  CodeLibrary code(archive);
+  const Result<const ClassInfo*> root = code.find_class(archive.data().text);
+  const script::Function* forward = root && *root ? (*root)->def->method("forward") : nullptr;
+  if (!forward) return {};
+  NPU_ASSIGN(const PickleValue* traced, archive.traced_inputs());
+  SignatureInputs found = signature_inputs(*forward, traced ? traced->find("forward") : nullptr);
+  facts.inputs = std::move(found.inputs);
+  facts.inputs_complete = found.complete;
+  return {};
 }
 
 }  // namespace
@@ -184,8 +188,7 @@ Result<FileFacts> inspect_torchscript(const std::string& path) {
                                    "-o NEW.pt writes an archive it reads",
                                    archive.version(), kTorch18Format));
   add_weights(facts, collect_weights(archive.data()));
-  NPU_ASSIGN(const PickleValue* traced, archive.traced_inputs());
-  if (traced) add_inputs(facts, *traced);
+  NPU_TRY(add_inputs(facts, archive));
   std::map<std::string, int64_t> calls;
   for (const std::string& name : archive.code_files()) {
     NPU_ASSIGN(const std::string code, archive.code(name));

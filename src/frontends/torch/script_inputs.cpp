@@ -34,6 +34,43 @@ bool contains_tensor(const PickleValue& v, int depth = 0) {
 
 }  // namespace
 
+namespace {
+
+bool is_leaf(std::string_view head) {
+  return head == "Tensor" || head == "int" || head == "float" || head == "bool" || head == "number";
+}
+
+void add_leaves(const Expr& type, const std::string& name, const PickleValue* example, int depth,
+                SignatureInputs& out) {
+  const std::string_view head = head_of(type);
+  if (depth > kMaxDepth) {
+    out.complete = false;
+  } else if (is_leaf(head)) {
+    const bool shown = head == "Tensor" && example && example->is(Kind::tensor);
+    out.inputs.push_back(
+        {name, shown ? TensorType{example->tensor->storage.dtype, example->tensor->sizes, nullptr} : TensorType{}});
+  } else if (head == "Optional" && type.kids.size() == 2) {
+    if (!example || !example->is(Kind::none)) add_leaves(type.kids[1], name, example, depth + 1, out);
+  } else if (head == "Tuple" && type.kind == Expr::Kind::index) {
+    for (size_t kid = 1; kid < type.kids.size(); ++kid)
+      if (!(type.kids[kid].kind == Expr::Kind::tuple && type.kids[kid].kids.empty()))
+        add_leaves(type.kids[kid], name + "." + std::to_string(kid - 1), example_item(example, kid - 1), depth + 1,
+                   out);
+  } else if (head != "NoneType" && head != "Device" && head != "str") {
+    out.complete = false;
+  }
+}
+
+}  // namespace
+
+SignatureInputs signature_inputs(const script::Function& f, const PickleValue* example) {
+  SignatureInputs out;
+  // Behind an argument of unknown size no position is known.
+  for (size_t i = 1; i < f.params.size() && out.complete; ++i)
+    add_leaves(f.params[i].type, f.params[i].name, example_item(example, i - 1), 0, out);
+  return out;
+}
+
 Diag InputBuilder::missing(const std::string& name) const {
   return Diag(diag::dynamic_shape, "the shape of input '" + name + "' is not known",
               "give a sample with --samples FILE.npz, or the shape with --shape " + name + "=1x3x224x224:float32")

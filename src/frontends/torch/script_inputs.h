@@ -5,6 +5,14 @@
 
 namespace npuport {
 
+// The inputs a method takes, named as InputBuilder names them. Shapes come from the trace's example arguments, else the
+// dtype is unknown. Arguments the example leaves out are left out.
+struct SignatureInputs {
+  std::vector<InputSpec> inputs;
+  bool complete = true;  // false: a list, dict or object whose leaves the signature does not tell
+};
+SignatureInputs signature_inputs(const script::Function& f, const PickleValue* example);
+
 class InputBuilder {
  public:
   // `example`: the trace's example arguments (tuple or list), or nullptr.

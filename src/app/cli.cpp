@@ -505,7 +505,7 @@ int run_cli(int argc, char** argv) {
       std::ostringstream text, none;
       const int code = root.exit(e, text, none);
       const char* key = e.get_name() == "CallForVersion" ? "version" : "help";
-      fmt::print("{}", a.app.json ? dump_json(Json{{key, text.str()}}) : text.str());
+      fmt::print("{}", a.app.json ? dump_json(Json{{key, std::string(trim(text.str()))}}) : text.str());
       return code;
     }
     if (verb < argc && !knows_verb(root, argv[verb]))

@@ -4,6 +4,7 @@
 
 #include "app/commands.h"
 #include "base/diag_codes.h"
+#include "base/mapped_file.h"
 #include "base/text.h"
 #include "exec/bisect.h"
 #include "ir/npy.h"
@@ -113,6 +114,9 @@ std::string bisection_text(const Bisection& b) {
 }  // namespace
 
 CommandResult verify_models(const App& app, const VerifyArgs& args) {
+  // Only a failure needs them; a wrong name shall not wait for one.
+  if (!args.layers.empty())
+    if (auto layers = MappedFile::open(args.layers); !layers) return std::move(layers).error();
   NPU_ASSIGN(Runnable a, Runnable::open(app, args.a, args.options));
   NPU_ASSIGN(Reference reference, Reference::open(app, args));
   NPU_ASSIGN(const std::vector<SampleFile> samples, read_samples(args.options.samples));

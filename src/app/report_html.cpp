@@ -247,7 +247,7 @@ std::string task(const Json& r) {
   const bool ids =
       std::any_of(r["task"].begin(), r["task"].end(), [](const Json& t) { return t.contains("expected"); });
   std::string out = "<h2>The job itself</h2><div class=\"scroll\"><table><tr><th>sample</th><th>verdict</th><th>" +
-                    std::string(ids ? "expected</th><th>got" : "PSNR to PyTorch's picture, dB") + "</th></tr>";
+                    std::string(ids ? "expected</th><th>got" : "PSNR, dB") + "</th></tr>";
   for (const Json& t : r["task"]) {
     const auto list = [&](const char* key) { return t.contains(key) ? id_list(t[key]) : std::string(); };
     const std::string loop = text_of(t, "loop") == "kv" ? ", cached decoder" : "";

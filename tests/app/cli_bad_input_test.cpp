@@ -124,6 +124,12 @@ TEST_F(CliBadInput, AShapeForAnInputTheModelDoesNotHaveIsRefused) {
     EXPECT_EQ(npuport_run({"convert", made("scripted.pt"), "-o", out_.path("y.onnx"), "--shape", option}).code, 0);
 }
 
+TEST_F(CliBadInput, LayersThatAreNotThereAreSaidEvenWhenTheyAreNotNeeded) {
+  expect_error(npuport_run({"verify", made("net.pt"), "--samples", made("net.npz"), "--bisect", "--layers",
+                            made("no_layers.npz")}),
+               2, {"no_layers.npz", "no such file"});
+}
+
 TEST_F(CliBadInput, AProjectFileHasNoShapesOrSamplesBesideIt) {
   const std::string toml = demo("edsr-nano/port.toml");
   for (const char* option : {"--shape", "--samples", "--gate"})

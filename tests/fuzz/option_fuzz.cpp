@@ -13,7 +13,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       if (const auto spec = app::parse_shape_option(text)) {
         for (const int64_t d : spec->type.shape)
           if (d < 0) std::abort();
-        (void)app::apply_shapes({InputSpec{"x", {DType::f32, {1, 3, 8, 8}, nullptr}, nullptr}}, {text}).ok();
+        FileFacts facts;
+        facts.inputs = {InputSpec{"x", {DType::f32, {1, 3, 8, 8}, nullptr}, nullptr}, InputSpec{}};
+        for (const bool complete : {true, false}) {
+          facts.inputs_complete = complete;
+          (void)app::input_specs(facts, nullptr, {text}).ok();
+        }
       }
       break;
     case 'w':

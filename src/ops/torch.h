@@ -118,7 +118,7 @@ class TorchEmit {
   std::string readable(ValueId v) const;
   std::string attribute(const std::shared_ptr<const Tensor>& t, std::string_view wanted);
   std::string dialect_form(std::string_view call) const;
-  void line(std::string text);
+  void line(std::string_view text);
 
   const Graph& g_;
   TorchProgram& p_;

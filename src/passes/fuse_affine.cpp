@@ -25,7 +25,7 @@ std::optional<std::vector<double>> constant_of(const Graph& g, const Match& m) {
 }
 
 Reason constant_fits(const Graph& g, const Match& m) {
-  if (const Reason r = cannot_scale(g, node_of(g, m, "h"))) return r;
+  if (Reason r = cannot_scale(g, node_of(g, m, "h"))) return r;
   if (!constant_of(g, m)) return "the constant is not one number per output channel";
   return std::nullopt;
 }
@@ -52,7 +52,7 @@ std::vector<ValueId> fold_sub(Builder& b, const Match& m) { return fold(b, m, on
 std::vector<ValueId> fold_rsub(Builder& b, const Match& m) { return fold(b, m, minus_one, same); }
 
 Reason no_zero(const Graph& g, const Match& m) {
-  if (const Reason r = constant_fits(g, m)) return r;
+  if (Reason r = constant_fits(g, m)) return r;
   const std::vector<double> k = *constant_of(g, m);
   return std::count(k.begin(), k.end(), 0.0) ? Reason("it divides by zero") : Reason();
 }
@@ -60,7 +60,7 @@ Reason no_zero(const Graph& g, const Match& m) {
 Reason batch_norm_fits(const Graph& g, const Match& m) {
   const Node& conv = node_of(g, m, "h");
   const Node& bn = node_of(g, m, "y");
-  if (const Reason r = cannot_scale(g, conv)) return r;
+  if (Reason r = cannot_scale(g, conv)) return r;
   for (size_t i = 1; i < 5; ++i)
     if (bn.inputs[i].valid() && !g.is_constant(bn.inputs[i])) return "the statistics are not constant";
   const auto rank = static_cast<int64_t>(g.shape(m.value("h")).size());

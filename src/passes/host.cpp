@@ -135,7 +135,7 @@ class Splitter {
     }
     host.set_outputs(results);
     const size_t mark = c_.ledger.size();
-    const Result<bool> legal = lower_for_host(host, c_);
+    Result<bool> legal = lower_for_host(host, c_);
     c_.ledger.truncate(mark);
     return legal;
   }

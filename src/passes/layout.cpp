@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <ranges>
 
 #include "base/diag_codes.h"
 #include "ir/builder.h"
@@ -221,8 +222,8 @@ class LayoutRun {
 
   void turn_inputs(const std::vector<NodeId>& order) {
     std::vector<bool> wants(g_.value_slots(), false);
-    for (auto it = order.rbegin(); it != order.rend(); ++it) {
-      const Node& n = g_.node(*it);
+    for (const NodeId id : std::views::reverse(order)) {
+      const Node& n = g_.node(id);
       bool image = turns(n);
       if (n.op->axes.kind == AxisRule::elementwise || n.op->axes.kind == AxisRule::remap)
         for (const ValueId out : n.outputs) image = image || wants[out.v];

@@ -218,7 +218,7 @@ void read_resize(OnnxRead& c) {
   const Ints sizes = !first && !empty(3) ? c.const_ints(3) : Ints{};
   const Reals roi = !first && r.where == "tf_crop_and_resize" && !empty(1) ? c.const_reals(1) : Reals{};
   if (c.stopped()) return;
-  if ((scales.size() != chosen.size()) == (sizes.size() != chosen.size()) && shape.size() > 0) {
+  if ((scales.size() != chosen.size()) == (sizes.size() != chosen.size()) && !shape.empty()) {
     return c.fail(Diag(diag::corrupt, "Resize needs scales or sizes, one for each axis"));
   }
   if (r.mode != "nearest" && r.mode != "linear" && r.mode != "cubic") {

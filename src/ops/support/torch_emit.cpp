@@ -242,7 +242,7 @@ std::string TorchEmit::constant(Tensor t, std::string_view name) {
   return known;
 }
 
-void TorchEmit::line(std::string text) { p_.lines.push_back({dialect_form(text), node_id_}); }
+void TorchEmit::line(std::string_view text) { p_.lines.push_back({dialect_form(text), node_id_}); }
 
 std::string TorchEmit::let(const std::string& expression, std::string_view hint) {
   std::string name = identifier(hint, locals_);
@@ -258,7 +258,7 @@ std::vector<std::string> TorchEmit::let_all(const std::string& expression, size_
     left += names.back() + ", ";
   }
   if (count > 1) left.erase(left.size() - 2, 1);
-  line((count > 1 ? left : left) + "= " + expression);
+  line(left + "= " + expression);
   return names;
 }
 

@@ -102,7 +102,7 @@ void read_prelu(TfliteRead& c) {
   const int64_t slopes = element_count(s);
   size_t at = 0;
   while (at < s.size() && s[at] != slopes) ++at;
-  if (at == s.size() || s.size() > in.size() || s.size() == 0) {
+  if (at == s.size() || s.size() > in.size() || s.empty()) {
     // Slopes along several dims: the formula itself.
     const ValueId zero = c.b.scalar(0, c.b.dtype(x));
     const ValueId low = c.b.mul(slope, c.b.op("minimum", {x, zero}));

@@ -39,12 +39,13 @@ void write_depthwise(TfliteEmit& c) {
   if (groups != channels || c.shape(1)[1] != 1 || groups == 1) return c.refuse("");
   const auto dims = dims_of(c);
   const Padding p = padding_of(dims);
+  const int64_t multiplier = c.shape(1)[0] / channels;
   const int32_t x = zero_padded(c, c.in(0), p, dims);
   c.op("DEPTHWISE_CONV_2D", {x, c.permuted(1, {1, 2, 3, 0}), c.bias(2, c.shape(1)[0], c.out_dtype())}, {c.out()},
        {{"padding", p.value},
         {"stride_w", static_cast<double>(dims[1].stride)},
         {"stride_h", static_cast<double>(dims[0].stride)},
-        {"depth_multiplier", static_cast<double>(c.shape(1)[0] / channels)},
+        {"depth_multiplier", static_cast<double>(multiplier)},
         {kActivation, activation_number(c.attr().s("activation"))},
         {"dilation_w_factor", static_cast<double>(dims[1].dilation)},
         {"dilation_h_factor", static_cast<double>(dims[0].dilation)}});

@@ -17,8 +17,7 @@ void read_reshape(TfliteRead& c) {
   const ValueId x = c.in(0);
   Ints shape = c.has(1) ? c.const_ints(1) : c.list("new_shape");
   if (c.b.failed()) return;
-  if (c.has(1) && c.shape(1).size() == 1 && c.shape(1)[0] == 1 && shape == Ints{0} && c.b.shape(x).size() > 0)
-    shape = {};
+  if (c.has(1) && c.shape(1).size() == 1 && c.shape(1)[0] == 1 && shape == Ints{0} && !c.b.shape(x).empty()) shape = {};
   int64_t known = 1, unknown = -1;
   for (size_t i = 0; i < shape.size(); ++i) {
     if (shape[i] == -1) {

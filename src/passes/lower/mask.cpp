@@ -61,7 +61,7 @@ Reason not_computable(const Graph& g, ValueId v, int depth) {
                                         "logical_or", "logical_not", "logical_xor", "split"}) {
     if (op != passes) continue;
     for (const ValueId in : n->inputs)
-      if (const Reason r =
+      if (Reason r =
               g.type(in).dtype == DType::boolean ? not_arithmetic(g, in, depth - 1) : Reason("an operand is no bool"))
         return r;
     return std::nullopt;
@@ -134,7 +134,7 @@ template <bool keep_true>
 Reason masked_before_softmax(const Graph& g, const Match& m) {
   const auto fill = uniform_value(g, m.value("F"));
   if (!fill || !(*fill <= kMostNegative)) return "the fill value is no large negative number";
-  if (const Reason r = not_arithmetic(g, m.value("c"))) return r;
+  if (Reason r = not_arithmetic(g, m.value("c"))) return r;
   const Tensor* mask = mask_constant(g, m);
   const bool same_rows = mask && rows_live(*mask, keep_true) && mask->shape.back() == g.shape(m.value("y")).back();
   // A finite fill is uniform over a wholly masked row, and so is the softmax of x - 1e9 up to the rounding of x.

@@ -79,8 +79,9 @@ Json ports_json(const std::vector<IoBinding>& bindings, const Graph& g, const st
            {"dtype", std::string(long_name(v.type.dtype))},
            {"shape", v.type.shape},
            {"carries", bindings[i].name}};
-    j["layout"] = bindings[i].permutation.empty() ? "as in the model" : "permuted";
-    if (!bindings[i].permutation.empty()) j["permutation"] = bindings[i].permutation;
+    const bool merged = !bindings[i].shape.empty();  // how: "io", by the name it carries
+    j["layout"] = merged ? "merged" : bindings[i].permutation.empty() ? "as in the model" : "permuted";
+    if (!merged && !bindings[i].permutation.empty()) j["permutation"] = bindings[i].permutation;
     out.push_back(std::move(j));
   }
   return out;

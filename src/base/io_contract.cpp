@@ -12,7 +12,8 @@
 namespace npuport {
 namespace {
 
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;       // the newest that is read
+constexpr int kPlainVersion = 1;  // written where no border has a shape of its own
 using Values = std::map<std::string, Tensor, std::less<>>;
 
 Shape inverse(const Shape& permutation) {
@@ -153,12 +154,35 @@ Result<Tensor> convert(const Tensor& t, const IoBinding& b) {
   return c;
 }
 
+// The same elements under another shape.
+Result<Tensor> seen_as(Tensor t, const Shape& shape, const std::string& name) {
+  if (element_count(t.shape) != element_count(shape))
+    return Diag(diag::shape_mismatch,
+                "a value of shape " + to_string(t.shape) + " cannot be seen as " + to_string(shape))
+        .at_tensor(name);
+  t.shape = shape;
+  return t;
+}
+
+// A file's output in the order of the model's own.
+Result<Tensor> to_model_order(const IoContract& c, const IoBinding& b, Tensor raw) {
+  if (!b.shape.empty()) {
+    const auto port =
+        std::find_if(c.outputs.begin(), c.outputs.end(), [&](const IoPort& p) { return p.name == b.name; });
+    if (port == c.outputs.end())
+      return Diag(diag::corrupt, "the contract gives '" + b.name + "' a shape, but the model has no such output");
+    NPU_ASSIGN(raw, seen_as(std::move(raw), permuted_shape(port->type.shape, b.permutation), b.name));
+  }
+  return permute(raw, inverse(b.permutation));
+}
+
 Result<std::vector<Tensor>> bind_inputs(const IoContract& c, const Values& values) {
   std::vector<Tensor> out;
   for (const IoBinding& b : c.file_inputs) {
     NPU_ASSIGN(const Tensor t, value_of(values, b.name));
     NPU_ASSIGN(const Tensor p, permute(t, b.permutation));
-    NPU_ASSIGN(Tensor converted, convert(p, b));
+    NPU_ASSIGN(const Tensor seen, b.shape.empty() ? p : seen_as(p, b.shape, b.name));
+    NPU_ASSIGN(Tensor converted, convert(seen, b));
     out.push_back(std::move(converted));
   }
   return out;
@@ -172,7 +196,14 @@ Json binding_json(const IoBinding& b) {
   Json j{{"name", b.name}};
   if (!b.permutation.empty()) j["permutation"] = b.permutation;
   if (b.dtype != DType::unknown) j["dtype"] = std::string(long_name(b.dtype));
+  if (!b.shape.empty()) j["shape"] = b.shape;
   return j;
+}
+
+bool some_shape(const IoContract& c) {
+  const auto has = [](const IoBinding& b) { return !b.shape.empty(); };
+  return std::any_of(c.file_inputs.begin(), c.file_inputs.end(), has) ||
+         std::any_of(c.file_outputs.begin(), c.file_outputs.end(), has);
 }
 
 // Reading untrusted JSON: every access checks its kind; the first mistake sticks.
@@ -190,6 +221,8 @@ class ContractReader {
     for (const Json& b : list(j, "file_inputs")) c.file_inputs.push_back(binding(b));
     for (const Json& b : list(j, "file_outputs")) c.file_outputs.push_back(binding(b));
     for (const Json& s : list(j, "host_steps")) c.host_steps.push_back(step(s));
+    for (const IoBinding& b : c.file_inputs) check_binding(b, c.inputs);
+    for (const IoBinding& b : c.file_outputs) check_binding(b, c.outputs);
     if (error_) return std::move(*error_);
     return c;
   }
@@ -244,7 +277,17 @@ class ContractReader {
       b.dtype = dtype.value_or(DType::unknown);
     }
     if (!is_permutation(b.permutation)) fail("no permutation");
+    b.shape = ints(j, "shape");
+    if (const Status s = check_shape(b.shape); !s) fail(s.error().message);
     return b;
+  }
+  // A shape of the file's own holds the elements of a border of the model.
+  void check_binding(const IoBinding& b, const std::vector<IoPort>& ports) {
+    if (b.shape.empty()) return;
+    const auto port = std::find_if(ports.begin(), ports.end(), [&](const IoPort& p) { return p.name == b.name; });
+    const bool fits = port != ports.end() && element_count(port->type.shape) == element_count(b.shape) &&
+                      (b.permutation.empty() || b.permutation.size() == port->type.shape.size());
+    if (!fits) fail("the shape of '" + b.name + "' fits no input or output of the model");
   }
   HostStep step(const Json& j) {
     HostStep s;
@@ -270,7 +313,8 @@ bool IoContract::identity() const {
   const auto same = [](const std::vector<IoPort>& ports, const std::vector<IoBinding>& bindings) {
     if (ports.size() != bindings.size()) return false;
     for (size_t i = 0; i < ports.size(); ++i)
-      if (ports[i].name != bindings[i].name || !bindings[i].permutation.empty() || bindings[i].dtype != DType::unknown)
+      if (ports[i].name != bindings[i].name || !bindings[i].permutation.empty() ||
+          bindings[i].dtype != DType::unknown || !bindings[i].shape.empty())
         return false;
     return true;
   };
@@ -278,8 +322,12 @@ bool IoContract::identity() const {
 }
 
 Json to_json(const IoContract& c) {
-  Json j{{"version", kVersion},          {"inputs", Json::array()},       {"outputs", Json::array()},
-         {"file_inputs", Json::array()}, {"file_outputs", Json::array()}, {"host_steps", Json::array()}};
+  Json j{{"version", some_shape(c) ? kVersion : kPlainVersion},
+         {"inputs", Json::array()},
+         {"outputs", Json::array()},
+         {"file_inputs", Json::array()},
+         {"file_outputs", Json::array()},
+         {"host_steps", Json::array()}};
   for (const IoPort& p : c.inputs) j["inputs"].push_back(port_json(p));
   for (const IoPort& p : c.outputs) j["outputs"].push_back(port_json(p));
   for (const IoBinding& b : c.file_inputs) j["file_inputs"].push_back(binding_json(b));
@@ -313,6 +361,13 @@ Status load_host_tables(IoContract& c, const std::string& folder, bool check_fil
     step.table = std::make_shared<const Tensor>(std::move(table));
   }
   return {};
+}
+
+Shape permuted_shape(const Shape& s, const Shape& permutation) {
+  if (permutation.empty()) return s;
+  Shape out;
+  for (const int64_t d : permutation) out.push_back(s[static_cast<size_t>(d)]);
+  return out;
 }
 
 Result<Tensor> permute(const Tensor& t, const Shape& permutation) {
@@ -355,7 +410,7 @@ Result<std::vector<Tensor>> run_original_interface(const IoContract& c, std::spa
                                           std::to_string(c.file_outputs.size()));
   for (size_t i = 0; i < raw.size(); ++i) {
     const IoBinding& binding = c.file_outputs[i];
-    NPU_ASSIGN(values[binding.name], permute(raw[i], inverse(binding.permutation)));
+    NPU_ASSIGN(values[binding.name], to_model_order(c, binding, raw[i]));
   }
   NPU_TRY(run_steps(c, /*suffix=*/true, runner, values));
   std::vector<Tensor> out;

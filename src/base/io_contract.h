@@ -23,10 +23,13 @@ struct IoPort {
 // One input or output of the file: the value `name` (an imported input or output, or a value a host step makes or
 // takes) with its dimensions permuted: file dim i = dim permutation[i] of the value; empty = unchanged.
 // `dtype` is the file's element type where it differs (i64 ids stored as i32); unknown = unchanged.
+// `shape`: what the file calls the permuted elements, as many in the same order (dims of a cache merged); empty = as
+// permuted. Only for the model's own inputs and outputs, whose shapes the contract knows.
 struct IoBinding {
   std::string name;
   Shape permutation;
   DType dtype = DType::unknown;
+  Shape shape = {};
 };
 
 // A piece that runs on the host before (prefix) or after (suffix) the file's graph.
@@ -79,5 +82,8 @@ Result<std::vector<Tensor>> to_file_inputs(const IoContract& c, std::span<const 
 // `t` with its dimensions permuted: dim i of the result is dim permutation[i] of `t`; empty = unchanged (shared).
 // shape_mismatch when the ranks differ.
 Result<Tensor> permute(const Tensor& t, const Shape& permutation);
+
+// `s` with its dimensions in that order; empty permutation = `s`. The ranks must agree.
+Shape permuted_shape(const Shape& s, const Shape& permutation);
 
 }  // namespace npuport

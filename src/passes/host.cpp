@@ -321,6 +321,7 @@ class Splitter {
     Builder b(host);
     ValueId x = host.add_input(binding.name, type);
     if (!binding.permutation.empty()) x = b.transpose(x, binding.permutation);
+    if (!binding.shape.empty()) x = b.reshape(x, binding.shape);
     x = b.cast(x, g_.type(v).dtype);
     NPU_TRY(b.take_status());
     return x;
@@ -361,6 +362,7 @@ class Splitter {
         continue;
       }
       ValueId y = map.at(v);
+      if (!binding.shape.empty()) y = b.reshape(y, permuted_shape(port_of(binding).type.shape, binding.permutation));
       if (!binding.permutation.empty()) y = b.transpose(y, inverse(binding.permutation));
       const auto original = std::find_if(c_.io->outputs.begin(), c_.io->outputs.end(),
                                          [&](const IoPort& o) { return o.name == binding.name; });
@@ -392,15 +394,24 @@ class Splitter {
     const IoBinding& binding = c_.io->file_outputs[static_cast<size_t>(at - g_.outputs().begin())];
     step.inputs.push_back(binding.name);
     TensorType type = g_.type(v);
-    if (!binding.permutation.empty()) {
+    if (!binding.shape.empty()) {
+      type.shape = port_of(binding).type.shape;
+    } else if (!binding.permutation.empty()) {
       const Ints back = inverse(binding.permutation);
       for (size_t i = 0; i < back.size(); ++i) type.shape[i] = g_.shape(v)[static_cast<size_t>(back[i])];
     }
     Builder b(host);
     ValueId x = host.add_input(binding.name, type);
     if (!binding.permutation.empty()) x = b.transpose(x, binding.permutation);
+    if (!binding.shape.empty()) x = b.reshape(x, binding.shape);
     NPU_TRY(b.take_status());
     return x;
+  }
+
+  // The model's output behind a binding that has a shape of its own.
+  const IoPort& port_of(const IoBinding& binding) const {
+    return *std::find_if(c_.io->outputs.begin(), c_.io->outputs.end(),
+                         [&](const IoPort& o) { return o.name == binding.name; });
   }
 
   // ---- both

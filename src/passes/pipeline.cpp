@@ -1,5 +1,6 @@
 #include "passes/pipeline.h"
 
+#include "passes/cache_borders.h"
 #include "passes/cleanup.h"
 #include "passes/domain.h"
 #include "passes/dtypes.h"
@@ -16,11 +17,12 @@ constexpr const PassDef* kCanonical[] = {&normalise_dtypes_pass, &fold_pass, &cl
                                          &user_rewrites_pass,    &fold_pass, &cleanup_pass};
 constexpr const PassDef* kLayout[] = {&channels_last_pass, &cleanup_pass, &absorb_pass, &fold_pass, &cleanup_pass};
 constexpr const PassDef* kSameLayout[] = {&absorb_pass, &fold_pass, &cleanup_pass};
+constexpr const PassDef* kCaches[] = {&cache_borders_pass, &cleanup_pass};
 constexpr const PassDef* kLegal[] = {&lower_pass, &fold_pass, &cleanup_pass, &refold_pass, &cleanup_pass};
 constexpr const PassDef* kSplit[] = {&split_to_host_pass, &cleanup_pass};
-constexpr const PassDef* kAll[] = {&normalise_dtypes_pass, &fold_pass,          &cleanup_pass, &fuse_pass,
-                                   &user_rewrites_pass,    &channels_last_pass, &absorb_pass,  &lower_pass,
-                                   &split_to_host_pass};
+constexpr const PassDef* kAll[] = {
+    &normalise_dtypes_pass, &fold_pass,   &cleanup_pass,       &fuse_pass,  &user_rewrites_pass,
+    &channels_last_pass,    &absorb_pass, &cache_borders_pass, &lower_pass, &split_to_host_pass};
 constexpr int kLegalRounds = 4;
 
 // Moves to the host what the target refuses, unless nothing would be left for the target: then the model is infeasible,
@@ -61,6 +63,7 @@ Result<Prepared> prepare(Graph g, const PassOptions& options, const Legality& le
   PassContext c{options, ledger, &p.io, &legality, prover, std::move(log), {}, host};
   NPU_TRY(run_passes(p.graph, kCanonical, c));
   NPU_TRY(channels_last ? run_passes(p.graph, kLayout, c) : run_passes(p.graph, kSameLayout, c));
+  NPU_TRY(run_passes(p.graph, kCaches, c));
   NPU_TRY(make_legal(p.graph, c));
   if (options.split_host) NPU_TRY(split(p, c, ledger));
   p.left = illegal_nodes(p.graph, legality);

@@ -82,7 +82,8 @@ typedef enum npuport_layout {
   NPUPORT_LAYOUT_MODEL = 0,     // the model's own order of dimensions (NCHW for PyTorch's images)
   NPUPORT_LAYOUT_PERMUTED = 1,  // raw sessions of a port: dim i of the file is dim permutation[i] of the model
   NPUPORT_LAYOUT_NCHW = 2,      // as the compiled file says
-  NPUPORT_LAYOUT_NHWC = 3
+  NPUPORT_LAYOUT_NHWC = 3,
+  NPUPORT_LAYOUT_MERGED = 4  // raw sessions of a port: dims permuted, then merged, as the metadata's "io" says
 } npuport_layout;
 
 // One input or output. All pointers belong to the session.

@@ -104,6 +104,7 @@ class Reader {
     i.type.shape = integers(j, "shape");
     if (i.type.dtype == DType::unknown) fail("'" + i.name + "' has an unknown dtype");
     if (const Status s = check_shape(i.type.shape); !s) fail("'" + i.name + "': " + s.error().message);
+    if (j.is_object() && j.contains("layout") && j["layout"] == "merged") i.layout = NPUPORT_LAYOUT_MERGED;
     if (j.is_object() && j.contains("permutation")) {
       i.layout = NPUPORT_LAYOUT_PERMUTED;
       i.permutation = integers(j, "permutation");

@@ -86,8 +86,17 @@ Status check_contract(const Interface& interface, const Model& model, const std:
     const IoBinding& b = c.file_inputs[i];
     const Shape& found = model.inputs()[i].type.shape;
     Shape shape = found;
-    if (!b.permutation.empty() && b.permutation.size() != found.size())
+    if (b.shape.empty() && !b.permutation.empty() && b.permutation.size() != found.size())
       return Diag(diag::corrupt, "the contract's permutation of '" + b.name + "' has another rank").in_file(file);
+    if (!b.shape.empty()) {
+      // io_contract_from_json has seen to it that the model's shape holds as many elements.
+      const auto port =
+          std::find_if(c.inputs.begin(), c.inputs.end(), [&](const IoPort& p) { return p.name == b.name; });
+      if (b.shape != found || port == c.inputs.end())
+        return Diag(diag::corrupt, "the contract's shape of '" + b.name + "' is not the file's").in_file(file);
+      known[b.name] = port->type.shape;
+      continue;
+    }
     for (size_t d = 0; d < b.permutation.size(); ++d) shape[static_cast<size_t>(b.permutation[d])] = found[d];
     known[b.name] = std::move(shape);
   }

@@ -66,8 +66,12 @@ def run_original(path, inputs):
     given = []
     for b in io["file_inputs"]:
         a = values[b["name"]]
-        given.append(np.transpose(a, b["permutation"]) if b.get("permutation") else a)
+        a = np.transpose(a, b["permutation"]) if b.get("permutation") else a
+        given.append(a.reshape(b["shape"]) if b.get("shape") else a)
     for b, a in zip(io["file_outputs"], run_file(path, given), strict=True):
+        if b.get("shape"):
+            model = next(p["shape"] for p in io["outputs"] if p["name"] == b["name"])
+            a = a.reshape([model[d] for d in b.get("permutation") or range(len(model))])
         values[b["name"]] = np.transpose(a, np.argsort(b["permutation"])) if b.get("permutation") else a
     for step in io.get("host_steps", []):
         if step["when"] != "before":

@@ -130,6 +130,9 @@ model("ci", "bert", lambda: (seq.Bert(), (ids(120, 1, 16), (torch.arange(16) < 1
 model("full", "bert_base_size", lambda: (seq.Bert(30522, 768, 12, 12, 128), (ids(30522, 1, 128), torch.ones(1, 128, dtype=torch.long))))
 model("ci", "marian_encoder", lambda: (seq.MarianEncoder(), (ids(150, 1, 12), (torch.arange(12) < 9).long()[None])))
 model("ci", "marian_decoder", lambda: (seq.MarianDecoder(), (ids(150, 1, 10), picture(1, 12, 32), (torch.arange(12) < 9).long()[None])))
+model("ci", "marian_decoder_cached", lambda: (seq.MarianCachedDecoder(), (
+    ids(150, 1, 1), picture(1, 1, 32), torch.cat([torch.zeros(1, 1, 1, 5), torch.full((1, 1, 1, 2), -1e9), torch.zeros(1, 1, 1, 1)], 3),
+    picture(2, 1, 4, 7, 8), picture(2, 1, 4, 7, 8), picture(2, 1, 4, 12, 8), picture(2, 1, 4, 12, 8))))
 for _kind, _options in (("RNN", {}), ("GRU", {"batch_first": True}), ("GRU", {"bidirectional": True, "num_layers": 2}), ("LSTM", {}),
                         ("LSTM", {"bidirectional": True, "batch_first": True, "num_layers": 2}), ("LSTM", {"proj_size": 4})):
     _tag = "_".join([_kind.lower()] + [k.split("_")[0] + (str(v) if v is not True else "") for k, v in _options.items()])

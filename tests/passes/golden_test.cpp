@@ -20,6 +20,7 @@
 
 #include "base/text.h"
 #include "lower_support.h"
+#include "passes/cache_borders.h"
 #include "passes/dtypes.h"
 #include "passes/fuse.h"
 #include "passes/host.h"
@@ -115,7 +116,7 @@ const Rewrite* row_named(std::string_view name) {
 
 const PassDef* pass_named(const std::string& name) {
   for (const PassDef* p : {&normalise_dtypes_pass, &fold_pass, &cleanup_pass, &fuse_pass, &refold_pass, &absorb_pass,
-                           &channels_last_pass, &lower_pass, &split_to_host_pass})
+                           &channels_last_pass, &cache_borders_pass, &lower_pass, &split_to_host_pass})
     if (p->name == name) return p;
   return nullptr;
 }
@@ -271,7 +272,7 @@ void check_passes(GoldenCase& c, bool update) {
   for (const std::string& op : pieces(c.option("refuse"), ',')) refused.insert(op);
   const Refusing legality(refused, c.option("rank").empty() ? 8 : std::stoul(c.option("rank")));
   PassOptions options = options_of(c);
-  options.split_host = c.has("split");
+  options.split_host = c.has("split") || c.name.starts_with("cache_borders");
   const Graph before = graph_of(c.before);
   Graph declared = before;
   set_declared_ranges(declared, options.ranges);

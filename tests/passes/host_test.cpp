@@ -36,43 +36,6 @@ TEST(Host, ANamelessTableIsCalledAfterItsIds) {
   EXPECT_EQ(difference(before, p.graph, p.io), 0.0);
 }
 
-// A decoder's caches [layers, batch, heads, rows, width], read layer by layer and given back with the new row behind:
-// nothing of rank 5 is left in the graph or at its borders, and the host's part only moves numbers.
-TEST(Host, CachesOfRankFiveLeaveTheGraph) {
-  std::string body =
-      "input %x: f32[1,1,32]\n input %past: f32[2,1,4,6,8]\n const %w: f32[32,32] = #a\n %h0 = linear(%x, %w)\n";
-  for (const std::string i : {"0", "1"}) {
-    const std::string end = i == "0" ? "1" : "2";
-    body += "%a" + i + " = slice(%past) starts=[" + i + "] ends=[" + end + "] axes=[0] steps=[1]\n %p" + i +
-            " = reshape(%a" + i + ") shape=[1,4,6,8]\n %k" + i + " = reshape(%h" + i + ") shape=[1,4,1,8]\n %c" + i +
-            " = concat(%p" + i + ", %k" + i + ") axis=2\n %s" + i + " = matmul(%k" + i + ", %c" + i +
-            ") transpose_b=true\n %m" + i + " = softmax(%s" + i + ") axis=-1\n %o" + i + " = matmul(%m" + i + ", %c" +
-            i + ")\n %r" + i + " = reshape(%o" + i + ") shape=[1,1,32]\n %h" + end + " = add(%h" + i + ", %r" + i +
-            ")\n %n" + i + " = reshape(%c" + i + ") shape=[1,1,4,7,8]\n";
-  }
-  const Graph before = graph_of(body + "%new = concat(%n0, %n1) axis=0\n output %h2, %new");
-  class RankFour : public Legality {
-   public:
-    std::vector<Diag> check(const Graph& g, NodeId id) const override {
-      std::vector<Diag> out;
-      const Node& n = g.node(id);
-      for (const auto* side : {&n.inputs, &n.outputs})
-        for (const ValueId v : *side)
-          if (v.valid() && g.shape(v).size() > 4) out.push_back(Diag(diag::illegal_for_target, "rank"));
-      return out;
-    }
-  };
-  const Prepared p = prepared(before, RankFour());
-  EXPECT_TRUE(p.left.empty());
-  for (const auto* border : {&p.graph.inputs(), &p.graph.outputs()})
-    for (const ValueId v : *border) EXPECT_LE(p.graph.shape(v).size(), 4U) << p.graph.value(v).name;
-  const std::set<std::string> moves{"reshape", "transpose", "slice", "concat"};
-  ASSERT_EQ(p.io.host_steps.size(), 2U);
-  for (const HostStep& s : p.io.host_steps)
-    for (const auto& [op, count] : op_counts(*s.graph)) EXPECT_TRUE(moves.contains(op)) << op;
-  EXPECT_LT(difference(before, p.graph, p.io), 1e-5);
-}
-
 TEST(Host, IdsStayAnInputWhereTheyAreNeeded) {
   const Graph before = graph_of(
       "input %tokens: i32[1,4]\n const %w: f32[6,8] = #a\n %e = embedding(%w, %tokens)\n %f = cast(%tokens) to=f32\n "

@@ -47,6 +47,55 @@ TEST(IoContractTest, RunsHostStepsAndPermutesBothWays) {
   EXPECT_TRUE(identical(out->front(), inputs[1]));
 }
 
+// A cache [layers, heads, rows, width] that the file holds as [layers, rows, heads * width].
+IoContract cache_example() {
+  IoContract c;
+  c.inputs = {{"past", {DType::f32, {1, 2, 3, 2}, nullptr}}};
+  c.outputs = {{"new", {DType::f32, {1, 2, 3, 2}, nullptr}}};
+  c.file_inputs = {{"past", {0, 2, 1, 3}, DType::unknown, {1, 3, 4}}};
+  c.file_outputs = {{"new", {0, 2, 1, 3}, DType::unknown, {1, 3, 4}}};
+  return c;
+}
+
+TEST(IoContractTest, MergedDimsGoBothWays) {
+  const IoContract c = cache_example();
+  EXPECT_FALSE(c.identity());
+  const Tensor past = Tensor::of<float>({1, 2, 3, 2}, {0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15});
+  std::vector<Tensor> seen;
+  HostRunner runner;
+  runner.run = [&](std::span<const Tensor> in) -> Result<std::vector<Tensor>> {
+    seen.assign(in.begin(), in.end());
+    return seen;
+  };
+  const auto out = run_original_interface(c, std::span(&past, 1), runner);
+  ASSERT_TRUE(out) << to_text(out.error());
+  EXPECT_EQ(seen[0].shape, (Shape{1, 3, 4}));
+  EXPECT_THAT(seen[0].as<float>(), ElementsAre(0, 1, 10, 11, 2, 3, 12, 13, 4, 5, 14, 15));
+  EXPECT_TRUE(identical(out->front(), past));
+  // A file that gives another number of elements is refused.
+  runner.run = [](std::span<const Tensor>) -> Result<std::vector<Tensor>> {
+    return std::vector<Tensor>{Tensor::zeros(DType::f32, {1, 3, 5})};
+  };
+  EXPECT_FALSE(run_original_interface(c, std::span(&past, 1), runner));
+}
+
+TEST(IoContractTest, MergedDimsInJson) {
+  const Json j = to_json(cache_example());
+  EXPECT_EQ(j["version"], 2);  // who does not know of shapes must not read past them
+  EXPECT_EQ(to_json(example())["version"], 1);
+  const auto back = io_contract_from_json(j);
+  ASSERT_TRUE(back) << to_text(back.error());
+  EXPECT_EQ(to_json(*back), j);
+  for (const Json& shape : {Json{1, 3, 5}, Json{-1, 3, 4}, Json{"1"}, Json(3)}) {
+    Json bad = j;
+    bad["file_inputs"][0]["shape"] = shape;
+    EXPECT_FALSE(io_contract_from_json(bad)) << shape;
+  }
+  Json other = j;
+  other["file_outputs"][0]["name"] = "past";  // no output of the model
+  EXPECT_FALSE(io_contract_from_json(other));
+}
+
 TEST(IoContractTest, IdsOutsideTheTableAreRefused) {
   const IoContract c = example();
   HostRunner runner;

@@ -50,6 +50,31 @@ TEST_F(PortTest, RawInterface) {
   EXPECT_TRUE(s->run());
 }
 
+// Dims merged at the border: the contract says to which shape, the model's own interface stays.
+TEST_F(PortTest, MergedDims) {
+  auto& part = port_.metadata["parts"][0];
+  part["io"]["version"] = 2;
+  part["io"]["file_inputs"][1]["shape"] = {1, 1, 3, 2};
+  part["inputs"][1]["layout"] = "merged";
+  part["inputs"][1].erase("permutation");
+  port_.save();
+  const auto port = rt::Port::open(port_.folder());
+  ASSERT_TRUE(port) << npuport_last_error(nullptr);
+  auto s = port->open_part("p", "host");
+  ASSERT_TRUE(s) << npuport_last_error(nullptr);
+  testing::run_small(*s);
+  const auto raw = port->open_part("p", "host", {{"interface", "raw"}});
+  ASSERT_TRUE(raw) << npuport_last_error(nullptr);
+  EXPECT_EQ(raw->input(1).layout, NPUPORT_LAYOUT_MERGED);
+  EXPECT_TRUE(raw->input(1).permutation.empty());
+  part["io"]["file_inputs"][1]["shape"] = {1, 3, 1, 2};  // as many elements, another shape than the file's
+  port_.save();
+  EXPECT_EQ(open_error().status, NPUPORT_BAD_FILE);
+  part["io"]["file_inputs"][1]["shape"] = {1, 1, 3, 3};
+  port_.save();
+  EXPECT_EQ(open_error().status, NPUPORT_BAD_FILE);
+}
+
 TEST_F(PortTest, CompiledFilesBesideTheMetadata) {
   port_.metadata["parts"][0].erase("artefacts");
   port_.save();

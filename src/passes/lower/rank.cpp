@@ -316,6 +316,8 @@ Reason selects_after_transpose(const Graph& g, const Match& m) {
     if (!part || part->length != 1 || part->axis != axis.value_or(part->axis)) return "other nodes need all of it";
     axis = part->axis;
   }
+  const auto steps = transpose_steps(g.shape(m.value("x")), std::get<Ints>(m.attr("p")), kMostDims);
+  if (steps && steps->size() < 2) return "one transpose does for all of them";
   return g.is_output(g.producer(m.value("y"))->inputs[0]) ? Reason("the whole is an output") : Reason();
 }
 std::vector<ValueId> build_selection_first(Builder& b, const Match& m) {

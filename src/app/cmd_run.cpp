@@ -27,11 +27,39 @@ Result<SampleFile> sample_from_inputs(const std::vector<std::string>& options) {
   return s;
 }
 
-Json profile_json(const std::vector<NodeTime>& times) {
+constexpr size_t kSlowestNodes = 10;
+
+std::string name_of(const Node& n, const Graph& g) { return n.outputs.empty() ? "" : g.value(n.outputs[0]).name; }
+
+Json profile_json(const std::vector<NodeTime>& times, const Graph& g) {
   Json j = Json::array();
-  for (const NodeTime& t : times)
-    j.push_back(Json{{"op", t.op}, {"kernel", t.kernel}, {"milliseconds", t.milliseconds}});
+  for (const NodeTime& t : times) {
+    const Node& n = g.node(t.node);
+    Json one{{"node", name_of(n, g)}, {"op", t.op}, {"kernel", t.kernel}, {"milliseconds", t.milliseconds}};
+    if (!n.origins.empty()) {
+      one["scope"] = n.origins.front().scope;
+      one["source"] = n.origins.front().source;
+    }
+    j.push_back(std::move(one));
+  }
   return j;
+}
+
+// The slowest nodes by themselves: value, shape, module and the user's source line.
+std::string slowest_text(std::vector<NodeTime> times, const Graph& g) {
+  const size_t shown = std::min(kSlowestNodes, times.size());
+  std::partial_sort(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(shown), times.end(),
+                    [](const NodeTime& a, const NodeTime& b) { return a.milliseconds > b.milliseconds; });
+  std::string out = fmt::format("{:>10}  slowest nodes\n", "ms");
+  for (size_t i = 0; i < shown; ++i) {
+    const Node& n = g.node(times[i].node);
+    out += fmt::format("{:>10.3f}  {} {}", times[i].milliseconds, times[i].op, name_of(n, g));
+    if (!n.outputs.empty()) out += " " + to_string(g.type(n.outputs[0]));
+    if (!n.origins.empty() && !n.origins.front().scope.empty()) out += "  " + n.origins.front().scope;
+    if (!n.origins.empty() && !n.origins.front().source.empty()) out += " (" + n.origins.front().source + ")";
+    out += "\n";
+  }
+  return out;
 }
 
 // Sums by operator and kernel, slowest first.
@@ -107,8 +135,9 @@ CommandResult run_model(const App& app, const RunArgs& args) {
       results.emplace_back("out." + std::to_string(k), outputs[k]);
     }
     if (args.profile) {
-      entry["profile"] = profile_json(r.executor()->profile());
-      o.text += profile_text(r.executor()->profile());
+      entry["profile"] = profile_json(r.executor()->profile(), r.model().graph);
+      o.text += profile_text(r.executor()->profile()) +
+                escape_terminal(slowest_text(r.executor()->profile(), r.model().graph));
     }
     // What the graph calls out.K is there already, in the model's own layout.
     for (auto& [name, value] : dumped)

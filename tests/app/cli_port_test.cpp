@@ -366,6 +366,16 @@ TEST_F(CliPort, RunTakesShapesFromItsInputs) {
   const Ran same = npuport_run({"verify", made("scripted.pt"), "--samples", made("net.npz"), "--json"});
   EXPECT_EQ(same.code, 0) << same.err;
   EXPECT_EQ(npuport_run({"run", made("scripted.pt"), "--input", "x=" + made("net.npz")}).code, 2);
+  const Ran timed = npuport_run({"run", made("net.pt"), "--samples", made("net.npz"), "--profile", "--json"});
+  ASSERT_EQ(timed.code, 0) << timed.err;
+  const Json profile = document(timed)["samples"][0]["profile"];
+  ASSERT_FALSE(profile.empty());
+  for (const Json& node : profile) {
+    EXPECT_GE(node["milliseconds"].get<double>(), 0);
+    for (const char* key : {"node", "op", "kernel"}) EXPECT_FALSE(node[key].get<std::string>().empty()) << node;
+  }
+  const Ran text = npuport_run({"run", made("net.pt"), "--samples", made("net.npz"), "--profile"});
+  EXPECT_NE(text.out.find("slowest nodes"), std::string::npos) << text.out;
   // The last value is called out.0 like the output itself.
   const Ran all = npuport_run({"run", made("net.pt"), "--samples", made("net.npz"), "--dump", "all", "-o", out});
   EXPECT_EQ(all.code, 0) << all.err;

@@ -64,7 +64,8 @@ class Walk {
     for (size_t i = 0; i < kSpatial; ++i) {
       const int64_t small = in[f.axis[i]], large = out[f.axis[i]];
       if (small <= 0 || large % small != 0) return std::nullopt;
-      const double factor = static_cast<double>(large / small);
+      const int64_t times = large / small;
+      const auto factor = static_cast<double>(times);
       if (std::abs(f.reach[i].ratio * factor - 1) > 1e-9) return std::nullopt;
       // Output factor·i + j, j < factor, sees [i + low, i + (factor - 1)/factor + high].
       const double left = -f.reach[i].low, right = f.reach[i].high + (factor - 1) / factor;
@@ -152,7 +153,8 @@ class Walk {
     for (size_t i = 0; i < kSpatial; ++i) {
       const int64_t in = g_.shape(n.inputs[0])[f.axis[i]], out = a.ints("size")[i];
       if (in <= 0 || out % in != 0) return false;  // only whole enlargements move along with their input
-      const double factor = static_cast<double>(out / in);
+      const int64_t times = out / in;
+      const auto factor = static_cast<double>(times);
       const double shift = 0.5 / factor - 0.5;  // source = (o + 0.5)/factor - 0.5
       Reach& r = f.reach[i];
       r.low += r.ratio * (std::min(shift, 0.0) - taps);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <ranges>
 #include <set>
 
 #include "base/diag_codes.h"
@@ -223,10 +224,10 @@ bool RewriteSet::apply_at(Graph& g, PassContext& c, const Rewrite& row, NodeId n
   LedgerEntry entry{c.pass, std::string(row.name), row.numerics, reason, std::string(row.doc), node_text(g, m->nodes()),
                     {},     b.origins(),           std::nullopt};
   for (size_t i = 0; i < made.size(); ++i) take_over(g, m->roots()[i], made[i], first_new);
-  for (auto it = m->nodes().rbegin(); it != m->nodes().rend(); ++it) {
-    const auto& outs = g.node(*it).outputs;
-    if (g.node(*it).alive && std::all_of(outs.begin(), outs.end(), [&](ValueId v) { return g.use_count(v) == 0; }))
-      g.erase(*it);
+  for (const NodeId id : std::views::reverse(m->nodes())) {
+    const auto& outs = g.node(id).outputs;
+    if (g.node(id).alive && std::all_of(outs.begin(), outs.end(), [&](ValueId v) { return g.use_count(v) == 0; }))
+      g.erase(id);
   }
   std::vector<NodeId> fresh;
   for (size_t i = first_new; i < g.node_slots(); ++i)

@@ -179,8 +179,8 @@ Result<runtime::Options> read_options(const npuport_option* options, size_t coun
   return out;
 }
 
-Status open_source(runtime::ModelSource source, const char* backend_name, const npuport_option* options, size_t count,
-                   std::span<const std::string_view> known, npuport_session** out) {
+Status open_source(const runtime::ModelSource& source, const char* backend_name, const npuport_option* options,
+                   size_t count, std::span<const std::string_view> known, npuport_session** out) {
   NPU_ASSIGN(runtime::Options read, read_options(options, count));
   NPU_ASSIGN(const runtime::Backend* backend, runtime::choose_backend(backend_name ? backend_name : "", source.path));
   NPU_TRY(check_options(read, *backend, known));

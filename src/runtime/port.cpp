@@ -282,7 +282,7 @@ Result<PartFile> PortFolder::choose_file(const PortPart& part, const Options& op
 }
 
 Result<std::shared_ptr<Session>> PortFolder::open_part(const PortPart& part, std::string_view backend_name,
-                                                       Options options) const {
+                                                       const Options& options) const {
   static constexpr std::string_view known[] = {"interface", "verify", "file"};
   static constexpr std::string_view interfaces[] = {"model", "raw"};
   const std::string wanted_file = options.get("file");

@@ -35,7 +35,8 @@ class PortFolder {
   const std::vector<PortPart>& parts() const { return parts_; }
   // Null name: the only part. missing_entry listing the parts.
   Result<const PortPart*> part(const char* name) const;
-  Result<std::shared_ptr<Session>> open_part(const PortPart& part, std::string_view backend, Options options) const;
+  Result<std::shared_ptr<Session>> open_part(const PortPart& part, std::string_view backend,
+                                             const Options& options) const;
   // Stable text of the entry at a JSON pointer; missing_entry when there is none, usage for a malformed pointer.
   Result<const char*> metadata(std::string_view pointer);
 

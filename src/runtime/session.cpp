@@ -132,7 +132,7 @@ Status check_contract(const Interface& interface, const Model& model, const std:
 
 // What a run needs; outlives the session while a run that timed out goes on.
 struct Session::Core {
-  enum State : int { idle, in_call, background, shut };
+  enum State : int { idle, in_call, background, closed };
   std::atomic<int> state{idle};
   std::unique_ptr<Model> model;
   std::optional<Interface> interface;
@@ -449,7 +449,7 @@ Result<std::string> Session::details() {
 
 Status Session::shut() {
   int expected = Core::idle;
-  if (core_->state.compare_exchange_strong(expected, Core::shut)) return {};
+  if (core_->state.compare_exchange_strong(expected, Core::closed)) return {};
   if (expected == Core::background) return {};
   return busy();
 }

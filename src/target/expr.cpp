@@ -431,8 +431,8 @@ class Evaluator {
 
   Datum binary(const Ast& a) {
     if (a.text == "and" || a.text == "or") return logic(a);
-    const Datum l = eval(*a.args[0]);
-    const Datum r = eval(*a.args[1]);
+    Datum l = eval(*a.args[0]);
+    Datum r = eval(*a.args[1]);
     if (std::holds_alternative<Fail>(l)) return l;
     if (std::holds_alternative<Fail>(r)) return r;
     if (a.text == "in") return contains(l, r);
@@ -453,12 +453,12 @@ class Evaluator {
   }
 
   Datum logic(const Ast& a) {
-    const Datum l = eval(*a.args[0]);
+    Datum l = eval(*a.args[0]);
     const auto* x = std::get_if<bool>(&l);
     if (std::holds_alternative<Fail>(l)) return l;
     if (!x) return Fail{"'" + a.text + "' needs conditions"};
     if (*x == (a.text == "or")) return l;
-    const Datum r = eval(*a.args[1]);
+    Datum r = eval(*a.args[1]);
     if (std::holds_alternative<bool>(r) || std::holds_alternative<Fail>(r)) return r;
     return Fail{"'" + a.text + "' needs conditions"};
   }

@@ -78,7 +78,8 @@ size_t choose(std::span<const float> logits, double temperature, std::mt19937_64
   for (size_t i = 0; i < logits.size(); ++i) {
     const double w = weight(logits[i]);
     if (w > 0) last = i;
-    if ((point -= w) < 0) return last;
+    point -= w;
+    if (point < 0) return last;
   }
   return last;
 }

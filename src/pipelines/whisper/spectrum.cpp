@@ -25,7 +25,6 @@ constexpr size_t kGroups = 8;             // transforms of 25 points left behind
 typedef float Lanes __attribute__((vector_size(kLanes * sizeof(float)), aligned(4), may_alias));
 typedef int32_t IntLanes __attribute__((vector_size(kLanes * sizeof(int32_t)), aligned(4), may_alias));
 typedef float Four __attribute__((vector_size(16), aligned(4), may_alias));
-typedef int32_t IntFour __attribute__((vector_size(16)));
 
 struct Complex {
   Lanes re, im;
@@ -94,14 +93,15 @@ NPU_INLINE void turn_samples(const float* samples, float (&turned)[kHop][kRow]) 
     for (size_t r = 0; r < kHop; r += 4) {
       const auto at = [&](size_t i) { return reinterpret_cast<const Four*>(samples + (q + i) * kHop + r); };
       const Four a = *at(0), b = *at(1), c = *at(2), d = *at(3);
-      constexpr IntFour low = {0, 4, 1, 5}, high = {2, 6, 3, 7}, left = {0, 1, 4, 5}, right = {2, 3, 6, 7};
-      const Four ab_low = __builtin_shuffle(a, b, low), ab_high = __builtin_shuffle(a, b, high);
-      const Four cd_low = __builtin_shuffle(c, d, low), cd_high = __builtin_shuffle(c, d, high);
+      const Four ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5),
+                 ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+      const Four cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5),
+                 cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
       const auto to = [&](size_t i) { return reinterpret_cast<Four*>(&turned[r + i][q]); };
-      *to(0) = __builtin_shuffle(ab_low, cd_low, left);
-      *to(1) = __builtin_shuffle(ab_low, cd_low, right);
-      *to(2) = __builtin_shuffle(ab_high, cd_high, left);
-      *to(3) = __builtin_shuffle(ab_high, cd_high, right);
+      *to(0) = __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5);
+      *to(1) = __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7);
+      *to(2) = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5);
+      *to(3) = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
     }
   for (size_t q = kLanes; q < kColumns; ++q)
     for (size_t r = 0, n = q + 1 < kColumns ? kHop : kWindow % kHop; r < n; ++r) turned[r][q] = samples[kHop * q + r];

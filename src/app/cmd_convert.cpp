@@ -78,9 +78,9 @@ CommandResult convert(const App& app, const ConvertArgs& args) {
                 "name it -o MODEL.tflite, .onnx, .pt for TorchScript, or .txt for IR text")
         .in_file(args.output);
   NPU_ASSIGN(Target target, chosen_target(args));
-  NPU_ASSIGN(const Runnable model, Runnable::open(app, args.model, args.options));
-  Graph g = model.model().graph;
+  NPU_ASSIGN(Runnable model, Runnable::open(app, args.model, args.options));
   IoContract contract = model.contract();
+  Graph g = std::move(model).take_graph();
   Ledger ledger;
   std::vector<std::string> tries;  // opsets given up
   // IR text and TorchScript of the default target hold the graph as imported.
@@ -94,6 +94,10 @@ CommandResult convert(const App& app, const ConvertArgs& args) {
     request.options.preferred = target.prefer;
     NPU_ASSIGN(request.options.rewrites, read_rewrites(args.rewrites));
     request.measure = request.options.rewrites != nullptr;
+    request.import_again = [&]() -> Result<Graph> {
+      NPU_ASSIGN(Runnable again, Runnable::open(app, args.model, args.options));
+      return std::move(again).take_graph();
+    };
     NPU_ASSIGN(Fit fit, fit_graph(app, g, contract, ledger, request));
     NPU_TRY(check_findings(g, target, fit.left));
     target = at_opset(target, fit.opset);

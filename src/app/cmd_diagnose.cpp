@@ -10,6 +10,7 @@
 #include "app/output_folder.h"
 #include "base/diag_codes.h"
 #include "base/text.h"
+#include "frontends/tflite.h"
 #include "passes/pipeline.h"
 #include "target/legality.h"
 
@@ -132,6 +133,18 @@ Result<std::vector<DiagnoseSample>> bound_samples(const Runnable& model, const D
   return out;
 }
 
+// A quantised file is not read, so not divided; its compiler can still be asked about the whole of it.
+Diag next_step(Diag d, const DiagnoseArgs& args) {
+  const Result<FileFacts> facts = inspect_tflite(args.model);
+  if (d.code != &diag::unsupported || !facts) return d;
+  for (const auto& [key, value] : facts->properties)
+    if (key == "quantised" && value == "yes")
+      d.hint = "`npuport compile " + args.model + " --target " + args.target +
+               "` compiles it as it is and lists what the compiler says of each operator; "
+               "to divide it, diagnose the float model it was made from";
+  return d;
+}
+
 }  // namespace
 
 Status write_for_target(const App& app, const Target& target, const Graph& g, const std::string& path) {
@@ -148,7 +161,9 @@ CommandResult diagnose(const App& app, const DiagnoseArgs& args) {
   NPU_ASSIGN(Target target, load_target(args.target));
   NPU_ASSIGN(const Tool tool, find_tool(app, target, args));
   NPU_ASSIGN(const auto ranges, parse_ranges(args.ranges));
-  NPU_ASSIGN(const Runnable model, Runnable::open(app, args.model, args.options));
+  Result<Runnable> opened = Runnable::open(app, args.model, args.options);
+  if (!opened) return next_step(std::move(opened).error(), args);
+  const Runnable model = std::move(*opened);
   DiagnoseRequest r;
   r.name = fs::path(args.model).filename().string();
   r.imported = model.model().graph;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <random>
 
@@ -172,6 +174,21 @@ Result<std::map<std::string, Tensor>> DiagnoseProof::values(const Graph& g, cons
   };
   NPU_TRY(execute(g, in, options));
   return out;
+}
+
+Result<double> host_seconds(const Graph& g) {
+  std::vector<Tensor> in;
+  for (const ValueId v : g.inputs()) in.push_back(Tensor::zeros(g.type(v).dtype, g.shape(v)));
+  ExecOptions options;
+  options.threads = 1;
+  NPU_ASSIGN(Executor executor, Executor::create(g, options));
+  double best = 1e9;
+  for (int i = 0; i < 5; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    NPU_TRY(executor.run(in));
+    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  return best;
 }
 
 }  // namespace npuport::app

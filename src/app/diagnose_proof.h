@@ -45,4 +45,7 @@ class DiagnoseProof {
   bool made_up_ = false;
 };
 
+// Seconds the host needs for its part of a model on one thread: the best of five runs on zeros.
+Result<double> host_seconds(const Graph& g);
+
 }  // namespace npuport::app

@@ -227,9 +227,12 @@ std::string diagnose_text(const Json& r) {
     for (const Json& p : round["parts"])
       out += fmt::format("{:<28} {:<7} {:>5}  {}\n", plain(p, "module"), plain(p, "verdict"), plain(p, "nodes"),
                          kinds_text(p["kinds"]));
-    for (const Json& c : round["culprits"])
-      out += fmt::format("culprit {}: {} at {}: {}\n", list(c, "nodes"), list(c, "operators", "+"), list(c, "places"),
-                         plain(c, "reason"));
+    for (const Json& c : round["culprits"]) {
+      const std::string places = list(c, "places"), reason = plain(c, "reason");
+      out += fmt::format("culprit {}: {}{}{}{}\n", list(c, "nodes"), list(c, "operators", "+"),
+                         places.empty() || places.front() == ' ' ? places : " at " + places, reason.empty() ? "" : ": ",
+                         reason);
+    }
     const Json& k = round["counts"];
     out += fmt::format("compiles: {} (plain prefix bisection would take {}, ddmin {})\n", plain(k, "compiles"),
                        plain(k, "prefix_bisection_would_take"), plain(k, "ddmin_would_take"));

@@ -31,22 +31,6 @@ constexpr size_t kMostBundles = 64;                           // culprits that g
 constexpr int64_t kReferenceMacs = 2'000'000'000;             // parts are chained by reference kernels up to here
 constexpr uint64_t kLogHead = 1U << 20, kLogTail = 1U << 18;  // of each question's log
 
-// Seconds the host needs for its part, best of five.
-Result<double> host_seconds(const Graph& g) {
-  std::vector<Tensor> in;
-  for (const ValueId v : g.inputs()) in.push_back(Tensor::zeros(g.type(v).dtype, g.shape(v)));
-  ExecOptions options;
-  options.threads = 1;
-  NPU_ASSIGN(Executor executor, Executor::create(g, options));
-  double best = 1e9;
-  for (int i = 0; i < 5; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    NPU_TRY(executor.run(in));
-    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  }
-  return best;
-}
-
 class Session {
  public:
   Session(const App& app, DiagnoseRequest& r) : app_(app), r_(r), mapper_(format_mapper(*r.target)) {

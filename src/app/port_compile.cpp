@@ -114,8 +114,9 @@ Status compile_part(PortContext& c, const Compiler& compiler, PartRun& p, PortSt
   NPU_ASSIGN(const CompileOutcome o,
              compile(*compiler.driver, compiler.facts, c.run.target, r, c.run.path(".npuport/cache")));
   fs::remove_all(r.work_folder, ec);
-  // Only a refusal of the graph is worth another opset or a hunt: not a crash, a time limit or a broken environment.
-  const bool of_graph = o.verdict == CompileVerdict::refused && o.cure == Cure::rewrite;
+  // Only a refusal of the graph is worth another opset or a hunt: not a crash, a time limit or a broken environment. A
+  // log that nobody understands says nothing against it.
+  const bool of_graph = o.verdict == CompileVerdict::refused && (o.cure == Cure::rewrite || o.cure == Cure::none);
   if (of_graph) {
     NPU_ASSIGN(c.again, lower_opset(c, compiler, p, o, s));
     if (c.again) return {};

@@ -60,8 +60,8 @@ std::string refusals(const Graph& g, int opset, const std::vector<Finding>& left
 }  // namespace
 
 Result<Fit> fit_graph(const App& app, Graph& g, IoContract& contract, Ledger& ledger, const PrepareRequest& request) {
-  const Graph imported = g;
   const bool onnx = request.target.format == "onnx";
+  const Graph imported = onnx && !request.import_again ? g : Graph();
   Fit fit;
   NPU_TRY(prepare_graph(app, g, contract, ledger, request));
   fit.left = check(g, request.target, format_mapper(request.target));
@@ -75,6 +75,9 @@ Result<Fit> fit_graph(const App& app, Graph& g, IoContract& contract, Ledger& le
     }
     const Target lower = at_opset(request.target, opset);
     Graph other = imported;
+    if (request.import_again) {
+      NPU_ASSIGN(other, request.import_again());
+    }
     IoContract other_contract;
     Ledger other_ledger;
     NPU_TRY(prepare_graph(app, other, other_contract, other_ledger,

@@ -1,6 +1,7 @@
 // From an imported graph to one the target can run, and running that on the model's own interface.
 #pragma once
 
+#include <functional>
 #include <set>
 
 #include "app/port_steps.h"
@@ -12,8 +13,10 @@ namespace npuport::app {
 struct PrepareRequest {
   const Target& target;
   PassOptions options;
-  std::set<std::string> keep;  // operators left as they are by decision
-  bool measure = false;        // run every change on made-up inputs and enter the difference into the ledger
+  std::set<std::string> keep = {};  // operators left as they are by decision
+  bool measure = false;             // run every change on made-up inputs and enter the difference into the ledger
+  // Gives the imported graph once more, for another opset. None: `fit_graph` keeps a copy, and with it all constants.
+  std::function<Result<Graph>()> import_again = nullptr;
 };
 Status prepare_graph(const App& app, Graph& g, IoContract& contract, Ledger& ledger, const PrepareRequest& request);
 

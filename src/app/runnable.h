@@ -28,6 +28,8 @@ class Runnable {
 
   const ImportedModel& model() const { return model_; }
   const IoContract& contract() const { return contract_; }
+  // The model's graph, given away: the constants are the caller's alone. Nothing else of the model is left to use.
+  Graph take_graph() && { return std::move(model_.graph); }
   const std::string& path() const { return path_; }
   // The interface samples are written for.
   std::vector<InputSpec> inputs() const;

@@ -121,7 +121,7 @@ Result<ToolFacts> probe(const std::string& path) {
   NPU_ASSIGN(const std::string said, ask_tool({path, "-c", kAsk}));
   if (said.find("mtk_converter ") == std::string::npos || contains_word(said, "ModuleNotFoundError") ||
       contains_word(said, "ImportError"))
-    return Diag(diag::tool_failed, "mtk_converter not found: the interpreter " + path + " cannot import it",
+    return Diag(diag::tool_missing, "mtk_converter not found: the interpreter " + path + " cannot import it",
                 "install the NeuroPilot converter wheel there, or name another interpreter: --tool mtk-python=PATH");
   t.version = parse_mtk_version(said);
   std::string python, packages;

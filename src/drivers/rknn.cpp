@@ -30,7 +30,7 @@ Result<ToolFacts> probe(const std::string& path) {
       ask_tool({path, "-c", "import importlib.metadata as m; print('rknn-toolkit2', m.version('rknn-toolkit2'))"}));
   const size_t at = version.find("rknn-toolkit2 ");
   if (at == std::string::npos || contains_word(version, "Traceback"))
-    return Diag(diag::tool_failed, "the Python interpreter " + path + " has no rknn-toolkit2",
+    return Diag(diag::tool_missing, "the Python interpreter " + path + " has no rknn-toolkit2",
                 "install it there (pip install rknn-toolkit2), or name another interpreter: --tool rknn-python=PATH");
   t.version = trim(std::string_view(version).substr(at, version.find('\n', at) - at));
   t.digest = tool_digest(path);

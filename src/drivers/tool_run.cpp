@@ -213,8 +213,9 @@ void judge(const ProcessResult& process, LogFacts facts, const std::string& bad_
     const std::string what = f.op.empty() ? f.node : f.op;
     o.verdict = CompileVerdict::refused;
     if (o.cure == Cure::none) o.cure = Cure::rewrite;
-    o.reason = fmt::format("{} refusal{}, first: {}{}", facts.findings.size() + facts.dropped,
-                           facts.findings.size() + facts.dropped == 1 ? "" : "s", what, quoted(f.reason));
+    o.reason = fmt::format("{} refusal{}, first{}{}", facts.findings.size() + facts.dropped,
+                           facts.findings.size() + facts.dropped == 1 ? "" : "s", what.empty() ? "" : ": " + what,
+                           quoted(f.reason));
     return;
   }
   if (process.exit_code != 0) {

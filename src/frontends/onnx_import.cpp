@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/diag_codes.h"
+#include "frontends/shape_habits.h"
 
 namespace npuport {
 namespace {
@@ -291,6 +292,7 @@ Status OnnxImporter::run_node(Scope& s, const OnnxFileNode& n) {
   }
   b_.set_origins({{joined(s.path, n.scope), n.source, full_name(n)}});
   const std::vector<Origin> origins = b_.origins();
+  if (n.type == "Shape") note_shape_read(model_.graph, {origins.front().scope, n.source, n.name});
   Values out;
   NPU_ASSIGN(const Refusal refusal, dispatch(c, out));
   b_.set_origins(origins);
@@ -339,6 +341,7 @@ Result<TensorType> OnnxImporter::input_type(const OnnxFileValue& v, const InputS
           .at_tensor(v.name);
     }
     type.shape = shape;
+    if (!v.is_static()) note_open_input(model_.graph, v.name + " " + dims_text(v));
   } else if (!v.is_static()) {
     std::string open;
     for (size_t i = 0; i < v.dims.size(); ++i) {

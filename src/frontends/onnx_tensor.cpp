@@ -205,6 +205,7 @@ Result<Tensor> OnnxTensors::from_raw(const OnnxFileTensor& t, DType dtype, std::
   Tensor copy = Tensor::zeros(dtype, t.dims);
   if (raw.empty()) return copy;
   std::memcpy(copy.mutable_data(), raw.data(), raw.size());
+  release_pages(raw);
   if (dtype == DType::boolean) {
     for (size_t i = 0; i < raw.size(); ++i) copy.mutable_data()[i] = std::byte{raw[i] != std::byte{0}};
   }

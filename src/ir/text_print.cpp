@@ -83,7 +83,8 @@ std::string content_hash(const Tensor& t) {
 std::string print(const Graph& g, const PrintOptions& options) {
   std::string out = "graph " + to_text(AttrValue(g.name)) + " {\n";
   for (const auto& [key, value] : g.metadata)
-    out += "  meta " + to_text(AttrValue(key)) + " " + to_text(AttrValue(value)) + "\n";
+    if (!key.starts_with("import."))  // notes for this run only
+      out += "  meta " + to_text(AttrValue(key)) + " " + to_text(AttrValue(value)) + "\n";
   for (const ValueId in : g.inputs())
     out += "  input " + name_text(g.value(in).name) + ": " + to_string(g.type(in)) + "\n";
   std::vector<bool> printed(g.value_slots(), false);

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/diag_codes.h"
+#include "passes/release.h"
 
 namespace npuport {
 namespace {
@@ -377,7 +378,7 @@ Result<size_t> run_fold(Graph& g, PassContext& c) {
                       {},
                       n.origins,
                       std::nullopt};
-    const std::vector<ValueId> outs = n.outputs;
+    const std::vector<ValueId> outs = n.outputs, read = n.inputs;
     const std::vector<std::string> wanted = result_names(g, n);
     for (size_t i = 0; i < outs.size(); ++i) {
       const std::string& known = wanted[i];
@@ -390,6 +391,7 @@ Result<size_t> run_fold(Graph& g, PassContext& c) {
       entry.after += "const %" + known + ": " + to_string(g.type(k)) + "\n";
     }
     g.erase(id);
+    release_unused(g, read);
     c.ledger.add(std::move(entry));
     ++folded;
   }

@@ -11,6 +11,7 @@
 #include "base/diag_codes.h"
 #include "ir/registry.h"
 #include "passes/pattern.h"
+#include "passes/release.h"
 
 namespace npuport {
 namespace {
@@ -223,12 +224,15 @@ bool RewriteSet::apply_at(Graph& g, PassContext& c, const Rewrite& row, NodeId n
   }
   LedgerEntry entry{c.pass, std::string(row.name), row.numerics, reason, std::string(row.doc), node_text(g, m->nodes()),
                     {},     b.origins(),           std::nullopt};
+  std::vector<ValueId> read;
+  for (const NodeId id : m->nodes()) read.insert(read.end(), g.node(id).inputs.begin(), g.node(id).inputs.end());
   for (size_t i = 0; i < made.size(); ++i) take_over(g, m->roots()[i], made[i], first_new);
   for (const NodeId id : std::views::reverse(m->nodes())) {
     const auto& outs = g.node(id).outputs;
     if (g.node(id).alive && std::all_of(outs.begin(), outs.end(), [&](ValueId v) { return g.use_count(v) == 0; }))
       g.erase(id);
   }
+  release_unused(g, read);
   std::vector<NodeId> fresh;
   for (size_t i = first_new; i < g.node_slots(); ++i)
     if (g.node(NodeId{static_cast<uint32_t>(i)}).alive) fresh.push_back(NodeId{static_cast<uint32_t>(i)});

@@ -235,6 +235,7 @@ TEST_F(Mtk, MissingConverterNamesTheInterpreter) {
   const EnvScope nowhere("PYTHONPATH", folder_.path());
   const auto t = find_driver("mtk_converter")->probe(plain_python());
   ASSERT_FALSE(t.ok());
+  EXPECT_EQ(t.error().code, &diag::tool_missing) << "exit code 3: the environment";
   EXPECT_THAT(t.error().message, ::testing::AllOf(HasSubstr("mtk_converter not found"), HasSubstr(plain_python())));
 }
 

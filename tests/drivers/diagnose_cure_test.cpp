@@ -10,6 +10,7 @@
 #include "drivers/diagnose/host_code.h"
 #include "drivers/diagnose/lint.h"
 #include "exec/executor.h"
+#include "frontends/shape_habits.h"
 #include "ir/text.h"
 #include "passes/domain.h"
 #include "passes/io_contract.h"
@@ -253,6 +254,17 @@ TEST(DiagnoseLint, NamesTheUsualConstructions) {
   EXPECT_EQ(found["erf-gelu"], 1);
   EXPECT_EQ(found["sin-cos"], 1);
   EXPECT_EQ(lint(g)[0].places[0].source, "m.py:7");
+  Graph asking = g;
+  for (const char* line : {"m.py:3", "m.py:4", "m.py:3"}) note_shape_read(asking, {"head", line, "aten::size"});
+  note_open_input(asking, "x [b,5,8]");
+  EXPECT_EQ(print(asking), print(g)) << "no part of the model";
+  const std::vector<Lint> more = lint(asking);
+  ASSERT_GE(more.size(), 2U);
+  EXPECT_EQ(more[0].rule, "dynamic-shape");
+  EXPECT_NE(more[0].what.find("x [b,5,8]"), std::string::npos);
+  EXPECT_EQ(more[1].rule, "shape-arithmetic");
+  EXPECT_EQ(more[1].count, 2);
+  EXPECT_EQ(more[1].places[1].source, "m.py:4");
 }
 
 // The generated sources compute what the graph does.

@@ -65,6 +65,43 @@ TEST(Onnx, OutputsKeepTheirNamesWhereTheyAreInputsOrOneValue) {
   EXPECT_THAT(names, ElementsAre("a", "r", "s"));
 }
 
+// Positions a model computes may count from the end; TFLite's may not. Those of an input, and wrapped ones, stay.
+TEST(Onnx, ComputedPositionsCountFromTheStart) {
+  const auto wrapped = [](const ImportedModel& m) {
+    size_t n = 0;
+    for (const NodeId id : m.graph.topological()) n += m.graph.node(id).op->name == "where";
+    return n;
+  };
+  const std::vector<Proto> inputs{value_info("x", {3}), value_info("i", {2}, 7)};
+  const std::vector<Proto> constants{longs("one", {}, {1}), longs("zero", {}, {0}), longs("three", {}, {3})};
+  const Proto before = node_proto("Sub", {"i", "one"}, {"j"});
+  for (const char* op : {"Gather", "GatherElements"}) {
+    const auto m = import_bytes(model_file(
+        graph_proto({before, node_proto(op, {"x", "j"}, {"y"}, {attr_int("axis", -1)})}, inputs, y2, constants)));
+    ASSERT_TRUE(m) << m.error().message;
+    EXPECT_EQ(wrapped(*m), 1U) << op;
+    const auto out = run(*m, {Tensor::of<float>({3}, {5, 6, 7}), Tensor::of<int64_t>({2}, {0, 2})});
+    ASSERT_TRUE(out) << out.error().message;
+    EXPECT_THAT(numbers(out->at(0)), ElementsAre(7, 6)) << op;
+  }
+  const auto scatter = import_bytes(
+      model_file(graph_proto({before, node_proto("ScatterElements", {"x", "j", "u"}, {"y"})},
+                             {inputs[0], inputs[1], value_info("u", {2})}, {value_info("y", {3})}, constants)));
+  ASSERT_TRUE(scatter) << scatter.error().message;
+  EXPECT_EQ(wrapped(*scatter), 1U);
+  const auto ids = import_bytes(model_file(
+      graph_proto({node_proto("Cast", {"i"}, {"j"}, {attr_int("to", 6)}), node_proto("Gather", {"x", "j"}, {"y"})},
+                  inputs, y2, constants)));
+  ASSERT_TRUE(ids) << ids.error().message;
+  EXPECT_EQ(wrapped(*ids), 0U) << "what an input holds is the caller's business";
+  const auto once = import_bytes(model_file(
+      graph_proto({before, node_proto("Less", {"j", "zero"}, {"b"}), node_proto("Add", {"j", "three"}, {"k"}),
+                   node_proto("Where", {"b", "k", "j"}, {"w"}), node_proto("Gather", {"x", "w"}, {"y"})},
+                  inputs, y2, constants)));
+  ASSERT_TRUE(once) << once.error().message;
+  EXPECT_EQ(wrapped(*once), 1U) << "not twice";
+}
+
 TEST(Onnx, ShapeChainsAreConstants) {
   // reshape(x, concat(shape(x)[0:1], [-1]))
   const auto m = import_bytes(

@@ -488,7 +488,9 @@ class Hunter {
     h_.complete = !bad;
     if (bad) h_.open = "the rest of the model is still refused";
     say("Does the rest pass without all culprits?", bad ? "no" : "yes",
-        bad ? "look again" : fmt::format("{} culprits are all of them", h_.culprits.size()));
+        bad                       ? "look again"
+        : h_.culprits.size() == 1 ? "the one culprit is all of it"
+                                  : fmt::format("{} culprits are all of them", h_.culprits.size()));
     return {};
   }
 

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <functional>
 
+#include "base/text.h"
+#include "frontends/shape_habits.h"
+
 namespace npuport::diagnose {
 namespace {
 
@@ -51,11 +54,6 @@ const Rule kRules[] = {
      [](const Graph&, const Node& n) {
        return foreign(n, {"aten::squeeze", "aten::unsqueeze", "Squeeze", "Unsqueeze"});
      }},
-    {"shape-arithmetic", "shapes taken from tensors (b, c, h, w = x.shape) are exported as Shape and Gather",
-     "Python integers fixed beforehand; npuport computes them while importing",
-     [](const Graph&, const Node& n) {
-       return foreign(n, {"aten::size", "Shape", "aten::_shape_as_tensor"});
-     }},
     {"erf-gelu", "nn.GELU in its exact form is exported with Erf",
      "nn.GELU(approximate='tanh') where an error of 5e-4 does no harm; npuport's rewrite gelu_erf_to_tanh",
      [](const Graph&, const Node& n) {
@@ -83,6 +81,26 @@ const Rule kRules[] = {
 
 std::vector<Lint> lint(const Graph& g) {
   std::vector<Lint> out;
+  const std::vector<std::string> open = open_inputs(g);
+  const std::vector<Origin> reads = shape_reads(g);
+  if (!open.empty()) {
+    Lint l{"dynamic-shape",
+           "the file leaves shapes of inputs open: " + join(open, ", "),
+           "export without dynamic_axes, batch 1; npuport fixes what --shape or --samples give",
+           static_cast<int>(open.size()),
+           {}};
+    out.push_back(std::move(l));
+  }
+  if (!reads.empty()) {
+    Lint l{
+        "shape-arithmetic",
+        "shapes taken from tensors (b, c, h, w = x.shape) are exported as Shape and Gather, and reshapes to them have "
+        "no literal target",
+        "Python integers fixed beforehand; npuport computes them while importing", static_cast<int>(reads.size()),
+        reads};
+    l.places.resize(std::min(l.places.size(), kMostPlaces));
+    out.push_back(std::move(l));
+  }
   for (const Rule& rule : kRules) {
     Lint l{rule.id, rule.what, rule.cure, 0, {}};
     for (const NodeId id : g.topological()) {

@@ -1,5 +1,6 @@
 // Questions to tensors that give Python values, tensors made from Python values, and operators without effect here.
 #include "base/diag_codes.h"
+#include "frontends/shape_habits.h"
 #include "frontends/torch/script_builtins.h"
 
 namespace npuport {
@@ -19,6 +20,7 @@ Result<bool> size(BuiltinCall& c) {
   const TensorRef t = tensor(c);
   if (!t) return false;
   NPU_ASSIGN(const Shape shape, c.in.binder().shape(t));
+  note_shape_read(c.in.binder().builder().graph(), {c.in.scope(), c.in.source_line(), "aten::size"});
   const IValue* dim = c.arg(1, "dim");
   if (!dim || dim->is_none()) return c.out = IValue::ints(shape), true;
   NPU_ASSIGN(const int64_t d, c.in.integer(*dim, "a dimension"));

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <map>
 
+#include "ops/support/aten_index.h"
 #include "ops/support/onnx_help.h"
 
 namespace npuport {
@@ -9,16 +10,48 @@ namespace {
 
 using aten::as_index;
 
-void read_gather(OnnxRead& c) {
+// Whether positions are computed in the model and may be below 0. Those an input holds are its caller's business: token
+// ids stay as they are, so that their lookup is seen. So do constants, and positions that were wrapped already.
+bool may_count_from_the_end(Builder& b, ValueId at) {
+  for (;;) {
+    const Node* n = b.graph().producer(at);
+    if (n == nullptr) return false;
+    const std::string_view op = n->op->name;
+    if (op == "where") {
+      const Node* below = b.graph().producer(n->inputs[0]);
+      const Tensor* zero = below != nullptr && below->op->name == "less" ? b.constant_of(below->inputs[1]) : nullptr;
+      return zero == nullptr || zero->count() != 1 || get_double(*zero, 0) != 0;
+    }
+    if (op != "cast" && op != "reshape" && op != "expand" && op != "slice" && op != "transpose") return true;
+    at = n->inputs[0];
+  }
+}
+
+// Positions counted from the start of a dimension: ONNX lets them count from the end, TFLite and most NPUs do not.
+ValueId from_the_start(Builder& b, ValueId at, int64_t size) {
+  const ValueId index = as_index(b, at);
+  return b.failed() || !may_count_from_the_end(b, index) ? index : aten::wrap_negative(b, index, size);
+}
+
+// Operand 1 as positions along `axis` of operand 0.
+ValueId positions(OnnxRead& c, int64_t axis) {
   const ValueId x = c.in(0), at = c.in(1);
+  if (c.stopped()) return {};
+  const Shape s = c.b.shape(x);
+  const int64_t along = c.axis(axis, s.size());
+  return c.stopped() ? ValueId{} : from_the_start(c.b, at, s[static_cast<size_t>(along)]);
+}
+
+void read_gather(OnnxRead& c) {
   const int64_t axis = c.i("axis", 0);
-  if (!c.stopped()) c.ret(c.b.op("gather", {x, as_index(c.b, at)}, {{"axis", axis}}));
+  const ValueId at = positions(c, axis);
+  if (!c.stopped()) c.ret(c.b.op("gather", {c.in(0), at}, {{"axis", axis}}));
 }
 
 void read_gather_elements(OnnxRead& c) {
-  const ValueId x = c.in(0), at = c.in(1);
   const int64_t axis = c.i("axis", 0);
-  if (!c.stopped()) c.ret(c.b.op("gather_elements", {x, as_index(c.b, at)}, {{"axis", axis}}));
+  const ValueId at = positions(c, axis);
+  if (!c.stopped()) c.ret(c.b.op("gather_elements", {c.in(0), at}, {{"axis", axis}}));
 }
 
 void read_gather_nd(OnnxRead& c) {
@@ -50,11 +83,11 @@ void read_gather_nd(OnnxRead& c) {
 std::string reduction(OnnxRead& c, int since) { return c.opset() < since ? "none" : c.s("reduction", "none"); }
 
 void read_scatter_elements(OnnxRead& c) {
-  const ValueId x = c.in(0), at = c.in(1), updates = c.in(2);
   const int64_t axis = c.i("axis", 0);
   const std::string how = reduction(c, 16);
+  const ValueId at = positions(c, axis), updates = c.in(2);
   if (c.stopped()) return;
-  c.ret(c.b.op("scatter_elements", {x, as_index(c.b, at), updates}, {{"axis", axis}, {"reduction", how}}));
+  c.ret(c.b.op("scatter_elements", {c.in(0), at, updates}, {{"axis", axis}, {"reduction", how}}));
 }
 
 void read_scatter_nd(OnnxRead& c) {

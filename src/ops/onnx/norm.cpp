@@ -1,15 +1,42 @@
 // Normalisation.
 #include <fmt/format.h>
 
+#include <array>
+
 #include "ops/support/onnx_help.h"
 
 namespace npuport {
 namespace {
 
+// The batch's own mean and variance; what the running ones become are results 1 and 2. Opset 14 and newer.
+void read_batch_norm_training(OnnxRead& c, double eps) {
+  Builder& b = c.b;
+  const ValueId x = c.in(0), scale = c.in(1), bias = c.in(2);
+  const std::array running{c.in(3), c.in(4)};
+  const double momentum = c.f("momentum", 0.9F);
+  if (c.stopped()) return;
+  const auto rank = static_cast<int64_t>(b.shape(x).size());
+  if (rank < 2) return c.refuse("of a vector");
+  Ints axes{0};
+  for (int64_t d = 2; d < rank; ++d) axes.push_back(d);
+  const ValueId mean = ox::reduce(b, "reduce_mean", x, axes, true);
+  const ValueId var = ox::reduce(b, "reduce_mean", b.op("squared_difference", {x, mean}), axes, true);
+  const Shape channels{b.shape(x)[1]};
+  const std::array now{b.reshape(mean, channels), b.reshape(var, channels)};
+  const DType t = b.dtype(x);
+  c.ret(0, b.op("batch_norm", {x, b.cast(scale, t), b.cast(bias, t), now[0], now[1]}, {{"eps", eps}, {"axis", 1}}));
+  for (size_t k = 0; k < 2; ++k) {
+    if (!c.wants(k + 1)) continue;
+    const DType u = b.dtype(running[k]);
+    c.ret(k + 1, b.add(ox::times(b, running[k], momentum), ox::times(b, b.cast(now[k], u), 1 - momentum)));
+  }
+}
+
 void read_batch_norm(OnnxRead& c) {
   const ValueId x = c.in(0);
   const double eps = c.f("epsilon", 1e-5F);
-  if (c.opset() >= 14 ? c.i("training_mode", 0) != 0 : c.wants(1)) return c.refuse("in training mode");
+  if (c.opset() >= 14 && c.i("training_mode", 0) != 0) return read_batch_norm_training(c, eps);
+  if (c.opset() < 14 && c.wants(1)) return c.refuse("in training mode");
   if (c.opset() < 9 && c.i("spatial", 1) == 0) return c.refuse("with spatial = 0");
   if (c.stopped()) return;
   std::vector<ValueId> in{x};

@@ -231,6 +231,23 @@ bool ZipReader::looks_like_zip(std::span<const std::byte> bytes) {
   return signature == local_signature || signature == end_signature;
 }
 
+namespace {
+
+// What is read of an archive may be all of it: a small file must not fill the memory.
+Status check_inflation(std::span<const ZipEntry> entries, uint64_t file_size, const ZipLimits& limits,
+                       const std::string& path) {
+  uint64_t total = 0;
+  for (const ZipEntry& e : entries)
+    if (e.method != 0) total += std::min(e.size, UINT64_MAX - total);
+  if (total <= limits.free_inflated || total / limits.max_total_ratio <= file_size) return {};
+  return Diag(diag::too_large,
+              fmt::format("the compressed entries claim {} bytes in a file of {} bytes", total, file_size),
+              "this looks like a zip bomb; save the file again without compression")
+      .in_file(path);
+}
+
+}  // namespace
+
 Result<ZipReader> ZipReader::open(std::shared_ptr<const MappedFile> file, const ZipLimits& limits) {
   const auto bytes = file->bytes();
   const std::string& path = file->path();
@@ -258,6 +275,7 @@ Result<ZipReader> ZipReader::open(std::shared_ptr<const MappedFile> file, const 
     zip.entries_.push_back(std::move(c.entry));
   }
   NPU_TRY(check_overlaps(zip.entries_, path));
+  NPU_TRY(check_inflation(zip.entries_, bytes.size(), limits, path));
   zip.by_name_.reserve(zip.entries_.size());
   for (size_t i = 0; i < zip.entries_.size(); ++i)
     if (!zip.by_name_.emplace(zip.entries_[i].name, i).second)

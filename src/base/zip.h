@@ -29,6 +29,9 @@ struct ZipLimits {
   size_t max_entries = size_t{1} << 20;
   uint64_t max_inflated = uint64_t{4} << 30;  // bytes of one inflated entry; a stored one is limited by the file
   uint64_t max_ratio = 1100;                  // inflated : deflated; deflate itself cannot exceed 1032
+  // All deflated entries together, against the file's size; below free_inflated bytes they may be as they like.
+  uint64_t max_total_ratio = 100;
+  uint64_t free_inflated = uint64_t{256} << 20;
 };
 
 // Contents of an entry; `owner` keeps them alive.

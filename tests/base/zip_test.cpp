@@ -179,6 +179,11 @@ TEST(Zip, BombsAreRefused) {
   const auto flat = open(s, limits);
   EXPECT_EQ(flat->read(flat->entries()[0]).error().code, &diag::too_large);
   limits = {};
+  limits.free_inflated = 1 << 20;
+  EXPECT_EQ(code_of(s, limits), &diag::too_large);  // 4 MB from 4 KB
+  limits.max_total_ratio = 2000;
+  EXPECT_TRUE(open(s, limits).ok());
+  limits = {};
   limits.max_entries = 1;
   EXPECT_EQ(code_of(zip_of(two), limits), &diag::too_large);
 }
@@ -192,8 +197,10 @@ TEST(Zip, LyingSizesAreRefused) {
     EXPECT_EQ(zip->read(zip->entries()[1]).error().code, &diag::corrupt) << size;
   }
   std::string s = zip_of(two);
-  put32(s, central(s, 1) + 24, 0x7FFFFFFF);
+  put32(s, central(s, 1) + 24, 0x0FFFFFFF);
   EXPECT_EQ(open(s)->read(open(s)->entries()[1]).error().code, &diag::too_large);
+  put32(s, central(s, 1) + 24, 0x7FFFFFFF);
+  EXPECT_EQ(code_of(s), &diag::too_large);
 }
 
 TEST(Zip, UnknownMethodsAndEncryption) {

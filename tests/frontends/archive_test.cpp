@@ -174,6 +174,21 @@ TEST_F(Archive, EveryElementType) {
   }
 }
 
+TEST_F(Archive, ADeflatedStorageBeyondItsDeclaredSizeIsNotInflated) {
+  const Members members = {{"net/data.pkl", module_of({{"a", op::tensor("FloatStorage", "0", 6, 0, {2, 3}, {3, 1})}})},
+                           {"net/constants.pkl", pickle(op::tuple_of({}))},
+                           {"net/data/0", six + std::string(size_t{1} << 20, '\0')}};
+  const auto bomb = open(members, true);
+  ASSERT_TRUE(bomb.ok()) << to_text(bomb.error());
+  const auto refused = bomb->tensor(*bomb->data().find("a"));
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, &diag::too_large);
+  EXPECT_NE(refused.error().message.find("declares 24"), std::string::npos) << refused.error().message;
+  const auto stored = open(members);  // costs nothing: it lies in the file
+  ASSERT_TRUE(stored.ok()) << to_text(stored.error());
+  EXPECT_TRUE(stored->tensor(*stored->data().find("a")).ok());
+}
+
 TEST_F(Archive, TiedWeightsAreOneTensor) {
   const auto f = [](int64_t offset, std::vector<int64_t> sizes, std::vector<int64_t> strides) {
     return op::tensor("FloatStorage", "0", 6, offset, sizes, strides);

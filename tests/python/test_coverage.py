@@ -22,7 +22,7 @@ tool = load()
 
 def record(**changes):
     r = {"name": "m", "import_error": None, "imported": "", "convert_error": None, "operators": 7, "left": [], "host": [],
-         "litert": "", "onnx_error": None, "onnx": ""}
+         "litert": "", "onnx_error": None, "onnx": "", "torch_error": None, "torch": ""}
     r.update(changes)
     return r
 
@@ -64,6 +64,8 @@ class Verdicts(unittest.TestCase):
         self.assertEqual(self.state(imported="out.0 max_diff 1.0e+00"), "failed")
         self.assertEqual(self.state(litert="out.0 max_diff 1.0e+00"), "failed")
         self.assertEqual(self.state(onnx="out.0 max_diff 1.0e+00"), "failed")
+        self.assertEqual(self.state(torch="out.0 max_diff 1.0e+00"), "failed")
+        self.assertEqual(self.state(torch_error={"kind": "not-representable", "message": "x"}), "failed")
         self.assertEqual(self.state(onnx_error={"kind": "not-representable", "message": "x"}), "failed")
         self.assertEqual(self.state(import_error={"kind": "data-dependent", "message": "if"}), "refused")
         self.assertEqual(self.state(import_error={"kind": "unsupported-operator", "message": "aten::mul"}), "failed")
@@ -79,21 +81,21 @@ class Verdicts(unittest.TestCase):
         self.assertEqual(self.state(imported="out.0 NaN or Inf", convert_error=lacking), "failed")
 
     def test_table(self):
-        rows = [("a|b", ("equal", "equal", "equal", "3", "zero", "x\n\x1b[31m y"), "equal"), ("c", ("refused", "-", "-", "-", "-", "why"), "refused")]
+        rows = [("a|b", ("equal", "equal", "equal", "equal", "3", "zero", "x\n\x1b[31m y"), "equal"), ("c", ("refused", "-", "-", "-", "-", "-", "why"), "refused")]
         text = tool.markdown(rows, "mt8371")
-        self.assertIn("1 of 2 models equal PyTorch in every format: 1 as TFLite run by LiteRT, 1 as ONNX run by ONNX Runtime", text)
-        self.assertIn("| a\\|b | equal | equal | equal | 3 | zero | x [31m y |", text)
+        self.assertIn("1 of 2 models equal PyTorch in every format: 1 as TFLite run by LiteRT, 1 as ONNX run by ONNX Runtime, 1 as .pt run by PyTorch", text)
+        self.assertIn("| a\\|b | equal | equal | equal | equal | 3 | zero | x [31m y |", text)
         self.assertNotIn("\x1b", text)
 
     def test_check_finds_what_changed(self):
-        equal, refused = ("equal", "equal", "equal", "3", "zero", ""), ("refused", "-", "-", "-", "-", "why")
+        equal, refused = ("equal", "equal", "equal", "equal", "3", "zero", ""), ("refused", "-", "-", "-", "-", "-", "why")
         rows = [("a", equal, "equal"), ("b", refused, "refused")]
         table = tool.markdown(rows, "mt8371")
-        self.assertEqual(tool.recorded(table), {"a": ("equal", "equal", "equal"), "b": ("refused", "-", "-")})
+        self.assertEqual(tool.recorded(table), {"a": ("equal", "equal", "equal", "equal"), "b": ("refused", "-", "-", "-")})
         self.assertEqual(tool.changes(rows, table), [])
-        more_operators = ("equal", "equal", "equal", "9", "zero (host: cast)", "")
+        more_operators = ("equal", "equal", "equal", "equal", "9", "zero (host: cast)", "")
         self.assertEqual(tool.changes([("a", more_operators, "equal"), rows[1]], table), [])
-        self.assertEqual(len(tool.changes([("a", ("equal", "differs", "equal", "3", "zero", "x"), "failed"), rows[1]], table)), 1)
+        self.assertEqual(len(tool.changes([("a", ("equal", "differs", "equal", "equal", "3", "zero", "x"), "failed"), rows[1]], table)), 1)
         self.assertEqual(len(tool.changes([rows[0], ("b", equal, "equal")], table)), 1)  # better than the table is news, too
         self.assertEqual(len(tool.changes(rows[:1], table)), 1)
 

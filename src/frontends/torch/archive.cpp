@@ -25,6 +25,7 @@ constexpr int64_t newest_known_version = 10;
 constexpr std::string_view debug_suffix = ".debug_pkl";
 // Code and small members; anything larger is no source text.
 constexpr uint64_t max_text = uint64_t{256} << 20;
+constexpr uint64_t most_padding = uint64_t{64} << 10;  // bytes of a deflated storage behind its declared elements
 
 // The folder all members share. PyTorch names it after the file; it may be anything, even nothing.
 std::optional<std::string> root_of(const ZipReader& zip) {
@@ -264,6 +265,11 @@ Result<ZipBytes> TorchArchive::State::storage(const StorageRecord& s) {
   if (!entry(name) && entry("tensors/" + s.key)) name = "tensors/" + s.key;
   const ZipEntry* e = entry(name);
   if (!e || e->method == 0) return bytes(name);
+  const uint64_t declared = static_cast<uint64_t>(s.count) * static_cast<uint64_t>(std::max<int64_t>(s.item_bytes, 1));
+  if (e->size > declared + most_padding)
+    return in_file(Diag(diag::too_large,
+                        fmt::format("{} inflates to {} bytes, the model declares {}", name, e->size, declared),
+                        "save the model again; the file may be made to exhaust memory"));
   Inflated& known = inflated[name];
   if (auto owner = known.owner.lock()) return ZipBytes{known.bytes, std::move(owner)};
   NPU_ASSIGN(ZipBytes fresh, bytes(name));

@@ -9,7 +9,9 @@
 #include "app/model_file.h"
 #include "app/output_folder.h"
 #include "base/diag_codes.h"
+#include "base/subprocess.h"
 #include "base/text.h"
+#include "drivers/tool_run.h"
 #include "frontends/tflite.h"
 #include "passes/pipeline.h"
 #include "target/legality.h"
@@ -68,6 +70,21 @@ void add_usual_patterns(CompilerSpec& c) {
   add("error", R"((^|[^A-Za-z])(ERROR|FATAL|[Ee]rror:))", {});
 }
 
+// The compiler runs in a folder of its own: words that name files here (`table.txt`, `--config=cc/a.ini`) by absolute
+// paths.
+Result<std::string> with_files_of_here(const std::string& command) {
+  NPU_ASSIGN(std::vector<std::string> words, split_words(command));
+  for (std::string& word : words) {
+    const size_t equals = word.starts_with("-") ? word.find('=') : std::string::npos;
+    const size_t at = equals == std::string::npos ? 0 : equals + 1;
+    const std::string path = word.substr(at);
+    std::error_code ec;
+    if (path.find_first_of("./") != std::string::npos && fs::is_regular_file(path, ec))
+      word = word.substr(0, at) + fs::absolute(path).string();
+  }
+  return shell_quote(words);
+}
+
 struct Tool {
   const Driver* driver = nullptr;
   ToolFacts facts;
@@ -77,7 +94,7 @@ Result<Tool> find_tool(const App& app, Target& target, const DiagnoseArgs& args)
   if (!args.compiler.empty()) {
     target.compiler = CompilerSpec{};
     target.compiler.driver = "generic";
-    target.compiler.command = args.compiler;
+    NPU_ASSIGN(target.compiler.command, with_files_of_here(args.compiler));
     add_usual_patterns(target.compiler);
   }
   if (target.compiler.driver.empty())

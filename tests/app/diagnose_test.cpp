@@ -213,6 +213,14 @@ TEST_F(Diagnose, CrashesAndLiesAreRefusals) {
 }
 
 // `port` says what is known to trouble compilers, with the user's line and the cure, before any of them runs.
+TEST_F(Diagnose, FilesOfTheCommandAreThoseOfTheCallersFolder) {
+  const std::string table = std::filesystem::relative(table_file(folder_, kModest)).string();
+  ASSERT_FALSE(table.starts_with("/"));
+  const std::set<std::string> refused = refused_kinds(document(run(compiler(table), {"--no-cure"}, "relative")));
+  EXPECT_TRUE(refused.contains("SIN"));
+  EXPECT_FALSE(refused.contains("ADD"));
+}
+
 TEST_F(Diagnose, PortWarnsBeforeAnyCompiler) {
   const Ran r = npuport_run({"--json", "port", decoder("prompt") + "/edge_sam.pt", "--target", "generic-tflite",
                              "--samples", decoder("prompt") + "/samples", "-o", folder_.path("port"), "--name", "p"});

@@ -119,6 +119,10 @@ int main(int argc, char** argv) {
     std::this_thread::sleep_for(std::chrono::milliseconds(std::stoi(options["--delay-ms"])));
   std::set<std::string> table;
   std::ifstream lines(options["--table"]);
+  if (!lines) {
+    std::fprintf(stderr, "error: cannot read %s\n", options["--table"].c_str());
+    return 2;
+  }
   for (std::string line; std::getline(lines, line);) table.insert(line);
   const std::vector<std::string> ops = operators_of(files[0]);
   std::map<std::string, int64_t> counts;

@@ -1,4 +1,5 @@
-// In place of the files that use oneDNN, for builds without it (NPUPORT_ONEDNN=OFF): no overrides, no layouts of its own.
+// In place of the files that use oneDNN, for builds without it (NPUPORT_ONEDNN=OFF): no overrides, no layouts of its
+// own.
 #include "exec/onednn_overrides.h"
 
 namespace npuport::onednn {

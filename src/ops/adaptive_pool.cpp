@@ -127,8 +127,9 @@ constexpr OpDef avg_row(std::string_view name) {
 template <size_t rank>
 constexpr OpDef max_row(std::string_view name) {
   return {.name = name,
-          .doc = "Maximum over windows that divide each spatial dim of x [N,C,spatial...] into output_size parts, and "
-                 "its row-major index inside the input plane (i64).",
+          .doc =
+              "Maximum over windows that divide each spatial dim of x [N,C,spatial...] into output_size parts, and "
+              "its row-major index inside the input plane (i64).",
           .in = kIn,
           .out = kIndexedOut,
           .attrs = kSizeOnly,

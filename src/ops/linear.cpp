@@ -48,10 +48,9 @@ Result<std::vector<TensorType>> infer_matmul(const InferCall& c) {
   }
   const Matrix ma = matrix_of(a.shape, c.attrs.b("transpose_a")), mb = matrix_of(b.shape, c.attrs.b("transpose_b"));
   if (ma.cols != mb.rows) {
-    return Diag(diag::shape_mismatch,
-                fmt::format("matmul: {}{} times {}{}: inner sizes {} and {} differ", to_string(a),
-                            c.attrs.b("transpose_a") ? " transposed" : "", to_string(b),
-                            c.attrs.b("transpose_b") ? " transposed" : "", ma.cols, mb.rows));
+    return Diag(diag::shape_mismatch, fmt::format("matmul: {}{} times {}{}: inner sizes {} and {} differ", to_string(a),
+                                                  c.attrs.b("transpose_a") ? " transposed" : "", to_string(b),
+                                                  c.attrs.b("transpose_b") ? " transposed" : "", ma.cols, mb.rows));
   }
   NPU_ASSIGN(Shape out, broadcast_shapes(ma.batch, mb.batch));
   out.insert(out.end(), {ma.rows, mb.cols});
@@ -103,9 +102,8 @@ Result<std::vector<TensorType>> infer_linear(const InferCall& c) {
   const TensorType &x = *c.in[0], &weight = *c.in[1];
   NPU_TRY(check_activation(c));
   if (x.shape.empty() || weight.shape.size() != 2 || x.shape.back() != weight.shape[1]) {
-    return Diag(diag::shape_mismatch,
-                fmt::format("linear: weight {} must be [out, in] with in = last size of x {}", to_string(weight),
-                            to_string(x)));
+    return Diag(diag::shape_mismatch, fmt::format("linear: weight {} must be [out, in] with in = last size of x {}",
+                                                  to_string(weight), to_string(x)));
   }
   if (c.has(2) && c.in[2]->shape != Shape{weight.shape[0]}) {
     return Diag(diag::shape_mismatch, fmt::format("linear: bias is {}, but there are {} output features",

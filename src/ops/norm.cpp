@@ -37,9 +37,8 @@ std::vector<TensorType> same_as_x(const InferCall& c) { return {{c.in[0]->dtype,
 
 Status check_parameter(const InferCall& c, size_t input, const Shape& wanted) {
   if (!c.has(input) || c.in[input]->shape == wanted) return {};
-  return Diag(diag::shape_mismatch, fmt::format("{}: {} is {}, but x {} needs shape {}", c.op.name,
-                                                c.op.in[input].name, to_string(*c.in[input]), to_string(*c.in[0]),
-                                                to_string(wanted)));
+  return Diag(diag::shape_mismatch, fmt::format("{}: {} is {}, but x {} needs shape {}", c.op.name, c.op.in[input].name,
+                                                to_string(*c.in[input]), to_string(*c.in[0]), to_string(wanted)));
 }
 
 // The channel axis of a row with attribute axis; group statistics need it after the batch dim.

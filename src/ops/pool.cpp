@@ -27,14 +27,18 @@ constexpr AttrDef kCeil = {"ceil_mode", AttrKind::boolean, "false",
 constexpr AttrDef kLayout = {"layout", AttrKind::string, "\"nchw\"", "nchw or nhwc"};
 
 constexpr std::array<AttrDef, 7> max_attrs(size_t rank) {
-  return {{kKernel, kStride,
+  return {{kKernel,
+           kStride,
            {"pad_begin", AttrKind::integers, kZeros[rank - 1], "padding (never the maximum) before the first element"},
            {"pad_end", AttrKind::integers, kZeros[rank - 1], "padding after the last element"},
-           {"dilation", AttrKind::integers, kOnes[rank - 1], "distance between taps"}, kCeil, kLayout}};
+           {"dilation", AttrKind::integers, kOnes[rank - 1], "distance between taps"},
+           kCeil,
+           kLayout}};
 }
 
 constexpr std::array<AttrDef, 8> avg_attrs(size_t rank) {
-  return {{kKernel, kStride,
+  return {{kKernel,
+           kStride,
            {"pad_begin", AttrKind::integers, kZeros[rank - 1], "zeros before the first element"},
            {"pad_end", AttrKind::integers, kZeros[rank - 1], "zeros after the last element"},
            kCeil,
@@ -63,8 +67,8 @@ Result<Shape> pooled_shape(const InferCall& c) {
   NPU_TRY(check_image(c, 0, rank));
   const Ints& kernel = c.attrs.ints("kernel");
   if (kernel.size() != rank) {
-    return Diag(diag::bad_attribute, fmt::format("{}: kernel has {} values, {} are needed", c.op.name, kernel.size(),
-                                                 rank));
+    return Diag(diag::bad_attribute,
+                fmt::format("{}: kernel has {} values, {} are needed", c.op.name, kernel.size(), rank));
   }
   NPU_ASSIGN(const Window w, read_window(c, kernel));
   Planes p = planes_of(c.in[0]->shape, channels_last(c.attrs));
@@ -135,8 +139,8 @@ void max_pool(const EvalCall& c, size_t rank) {
   for_outputs(out, [&](int64_t n, int64_t ch, const Int3& o) {
     const Taps d = taps_of(w, 0, o[0], in.size[0]), h = taps_of(w, 1, o[1], in.size[1]),
                v = taps_of(w, 2, o[2], in.size[2]);
-    T best = std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity()
-                                                  : std::numeric_limits<T>::lowest();
+    T best =
+        std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity() : std::numeric_limits<T>::lowest();
     int64_t where = (std::min(d.begin, in.size[0] - 1) * in.size[1] + std::min(h.begin, in.size[1] - 1)) * in.size[2] +
                     std::min(v.begin, in.size[2] - 1);
     for (int64_t id = d.begin; id < d.end; id += d.step) {

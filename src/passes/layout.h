@@ -13,9 +13,9 @@ namespace npuport {
 // I/O contract.
 extern const PassDef channels_last_pass;
 
-// The same computation with every image operator in NCHW, for formats that know nothing else (PyTorch, ONNX). Inputs and
-// outputs keep their dims and names; transposes are cancelled as far as the operators between them allow. A graph without
-// channels-last operators comes back as it is.
+// The same computation with every image operator in NCHW, for formats that know nothing else (PyTorch, ONNX). Inputs
+// and outputs keep their dims and names; transposes are cancelled as far as the operators between them allow. A graph
+// without channels-last operators comes back as it is.
 Result<Graph> channels_first(const Graph& g);
 
 // out dim i = in dim perm[i]

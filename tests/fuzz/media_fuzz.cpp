@@ -32,6 +32,10 @@ void read_picture_bytes(const std::string& bytes) {
 
 }  // namespace
 
+// libsndfile 1.2 forgets the decoder's set-up of an OGG whose headers are damaged; nothing of ours can free it.
+extern "C" const char* __lsan_default_suppressions();
+extern "C" const char* __lsan_default_suppressions() { return "leak:vorbis_info_init\n"; }
+
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   switch (data[0]) {

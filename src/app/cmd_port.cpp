@@ -50,11 +50,13 @@ Result<Project> load_project(const PortArgs& args) {
   return p;
 }
 
-Status write_reports(const PortRun& run) {
-  const Json report = report_json(run);
+// The report as written: time and memory of a second one would differ.
+Result<Json> write_reports(const PortRun& run) {
+  Json report = report_json(run);
   NPU_TRY(write_file(run.path("report.json"), dump_json(report)));
   NPU_TRY(write_file(run.path("report.html"), report_html(report)));
-  return write_file(run.path("README.md"), output_readme(report));
+  NPU_TRY(write_file(run.path("README.md"), output_readme(report)));
+  return report;
 }
 
 std::string step_line(const PortStep& s) {
@@ -163,8 +165,8 @@ CommandResult port(const App& app, const PortArgs& args) {
   }
   run.steps.clear();
   NPU_TRY(run_steps(context));
-  NPU_TRY(write_reports(run));
-  return Outcome{exit_code(run), report_json(run), last_line(run)};
+  NPU_ASSIGN(Json report, write_reports(run));
+  return Outcome{exit_code(run), std::move(report), last_line(run)};
 }
 
 }  // namespace npuport::app

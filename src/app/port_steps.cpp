@@ -231,24 +231,15 @@ std::string approximate_way(PortContext& c) {
   std::set<std::string> rows;
   bool helps = true;
   c.run.options.allow_approximate = true;
-  for (PartRun& p : c.run.parts) {
+  for (const PartRun& p : c.run.parts) {
     if (p.analysis.feasible()) continue;
     helps = helps && p.imported.opaque.empty();
     if (!helps) break;
-    const Graph rewritten = p.rewritten;
-    const IoContract contract = p.contract;
-    const Ledger ledger = p.ledger;
-    const int opset = p.opset;
-    const std::vector<std::string> tries = p.opset_tries;
-    const Result<std::vector<Finding>> left = prepare_part(c, p);
+    PartRun trial = p;
+    const Result<std::vector<Finding>> left = prepare_part(c, trial);
     helps = left && left->empty();
-    for (const LedgerEntry& e : p.ledger.entries())
+    for (const LedgerEntry& e : trial.ledger.entries())
       if (e.numerics == Numerics::approximate) rows.insert(e.rewrite);
-    p.rewritten = rewritten;
-    p.contract = contract;
-    p.ledger = ledger;
-    p.opset = opset;
-    p.opset_tries = tries;
   }
   c.run.options.allow_approximate = false;
   if (!helps || rows.empty()) return {};

@@ -394,37 +394,30 @@ struct Rows {
 
 Rows make_rows() {
   Rows r;
-  Rewrite selection;
-  selection.name = "selection_before_transpose";
-  selection.doc = "Permuting dims and taking one element along a dim do not mind each other's order.";
-  selection.match = "%y = slice(transpose(%x, perm=$p), rest=$r)";
-  selection.check = selects_after_transpose;
-  selection.build = build_selection_first;
-  selection.shared = true;
-  r.rows.push_back(selection);
-  Rewrite part;
-  part.name = "slice_before_split_dim";
-  part.doc =
-      "Elements [s, e) of the outer part of a dim split in two are elements [s*n, e*n) of the dim, n the inner part.";
-  part.match = "%y = slice(reshape(%x, shape=$s), rest=$r)";
-  part.check = splits_a_dim;
-  part.build = build_slice_first;
-  part.shared = true;
-  r.rows.push_back(part);
-  Rewrite t;
-  t.name = "transpose_in_steps";
-  t.doc = "Dims that stay neighbours move as one; the rest is a product of permutations of at most four blocks.";
-  t.match = "%y = transpose(%x, perm=$p)";
-  t.check = transpose_fits;
-  t.build = build_transpose;
-  r.rows.push_back(t);
-  Rewrite pads;
-  pads.name = "pad_axis_by_axis";
-  pads.doc = "Every padding mode works on each axis by itself.";
-  pads.match = "%y = pad(%in.all, rest=$r)";
-  pads.check = pads_apart;
-  pads.build = build_pads_apart;
-  r.rows.push_back(pads);
+  r.rows.push_back({.name = "selection_before_transpose",
+                    .doc = "Permuting dims and taking one element along a dim do not mind each other's order.",
+                    .match = "%y = slice(transpose(%x, perm=$p), rest=$r)",
+                    .check = selects_after_transpose,
+                    .build = build_selection_first,
+                    .shared = true});
+  r.rows.push_back({.name = "slice_before_split_dim",
+                    .doc = "Elements [s, e) of the outer part of a dim split in two are elements [s*n, e*n) of the "
+                           "dim, n the inner part.",
+                    .match = "%y = slice(reshape(%x, shape=$s), rest=$r)",
+                    .check = splits_a_dim,
+                    .build = build_slice_first,
+                    .shared = true});
+  r.rows.push_back(
+      {.name = "transpose_in_steps",
+       .doc = "Dims that stay neighbours move as one; the rest is a product of permutations of at most four blocks.",
+       .match = "%y = transpose(%x, perm=$p)",
+       .check = transpose_fits,
+       .build = build_transpose});
+  r.rows.push_back({.name = "pad_axis_by_axis",
+                    .doc = "Every padding mode works on each axis by itself.",
+                    .match = "%y = pad(%in.all, rest=$r)",
+                    .check = pads_apart,
+                    .build = build_pads_apart});
   for (const OpDef* row : Registry::global().all())
     if (row->axes.kind == AxisRule::elementwise && row->out.size() == 1)
       r.add(row->name, "The operator works element by element: dims that all operands share merge.", elementwise_fits,

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "base/permute.h"
 #include "base/tensor.h"
 
 namespace npuport {
@@ -78,12 +79,5 @@ Result<std::vector<Tensor>> run_original_interface(const IoContract& c, std::spa
 // The file's own inputs for given original inputs (prefix and permutation only).
 Result<std::vector<Tensor>> to_file_inputs(const IoContract& c, std::span<const Tensor> inputs,
                                            const HostRunner& runner);
-
-// `t` with its dimensions permuted: dim i of the result is dim permutation[i] of `t`; empty = unchanged (shared).
-// shape_mismatch when the ranks differ.
-Result<Tensor> permute(const Tensor& t, const Shape& permutation);
-
-// `s` with its dimensions in that order; empty permutation = `s`. The ranks must agree.
-Shape permuted_shape(const Shape& s, const Shape& permutation);
 
 }  // namespace npuport

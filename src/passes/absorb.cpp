@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "base/permute.h"
 #include "passes/fuse.h"
 
 namespace npuport {
@@ -10,12 +11,6 @@ namespace {
 using Reason = std::optional<std::string>;
 
 const Ints& ints(const Match& m, const char* name) { return std::get<Ints>(m.attr(name)); }
-
-Shape permuted(const Shape& s, const Ints& perm) {
-  Shape out;
-  for (const int64_t d : perm) out.push_back(s[static_cast<size_t>(d)]);
-  return out;
-}
 
 // How many trailing dims of `s` have the product `size`; 0 when none do.
 size_t trailing(const Shape& s, int64_t size) {
@@ -44,7 +39,7 @@ struct Flattened {
 std::optional<Flattened> flattened(const Graph& g, const Match& m) {
   Flattened f;
   f.x = g.shape(m.value("x"));
-  f.moved = permuted(f.x, ints(m, "p"));
+  f.moved = permuted_shape(f.x, ints(m, "p"));
   const Shape& s = ints(m, "s");
   if (s.empty() || element_count(f.x) == 0) return std::nullopt;
   const size_t tail = trailing(f.moved, s.back());
@@ -102,7 +97,7 @@ std::vector<ValueId> build_unflatten(Builder& b, const Match& m) {
   };
   std::vector<ValueId> in{m.value("x"), reorder(m.value("W"))};
   if (m.value("B.opt").valid()) in.push_back(reorder(m.value("B.opt")));
-  return {b.reshape(b.op("linear", std::move(in), m.rest("r")), permuted(s, p))};
+  return {b.reshape(b.op("linear", std::move(in), m.rest("r")), permuted_shape(s, p))};
 }
 
 // ---- channel order of depth_to_space

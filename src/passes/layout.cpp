@@ -7,6 +7,7 @@
 #include <ranges>
 
 #include "base/diag_codes.h"
+#include "base/permute.h"
 #include "ir/builder.h"
 #include "passes/io_contract.h"
 
@@ -30,12 +31,6 @@ bool is_identity(const Ints& p) {
   for (size_t i = 0; i < p.size(); ++i)
     if (p[i] != static_cast<int64_t>(i)) return false;
   return true;
-}
-
-Shape permuted(const Shape& s, const Ints& perm) {
-  Shape out;
-  for (const int64_t d : perm) out.push_back(s[static_cast<size_t>(d)]);
-  return out;
 }
 
 // The order in which dims larger than one lie in memory: permutations that agree in it differ by a reshape only.
@@ -184,7 +179,7 @@ class LayoutRun {
     const Shape& shape = canonical_shape(v);
     ValueId out;
     if (memory_order(s.perm, shape) == memory_order(want, shape)) {
-      out = b_.reshape(s.id, permuted(shape, want));
+      out = b_.reshape(s.id, permuted_shape(shape, want));
     } else {
       Ints relative;
       for (const int64_t d : want) relative.push_back(std::find(s.perm.begin(), s.perm.end(), d) - s.perm.begin());
@@ -208,7 +203,7 @@ class LayoutRun {
       if (d >= extra) own.push_back(d - extra);
     Shape wide(static_cast<size_t>(extra), 1);
     wide.insert(wide.end(), shape.begin(), shape.end());
-    const ValueId out = b_.reshape(in_order(v, own), permuted(wide, perm));
+    const ValueId out = b_.reshape(in_order(v, own), permuted_shape(wide, perm));
     converted_[key] = out;
     return out;
   }
@@ -242,7 +237,7 @@ class LayoutRun {
       if (type.shape.size() != 4 || !wants[old.v]) continue;
       const std::string known = g_.value(old).name;
       g_.rename(old, "");
-      const ValueId fresh = g_.add_input(known, {type.dtype, permuted(type.shape, kToNhwc), type.quant});
+      const ValueId fresh = g_.add_input(known, {type.dtype, permuted_shape(type.shape, kToNhwc), type.quant});
       states_[old.v] = {fresh, kToNhwc};
       inputs[k] = fresh;
       io_.file_inputs[k].permutation = kToNhwc;
@@ -356,7 +351,7 @@ class LayoutRun {
         return false;
       source = in_order(in, *near);
     }
-    const ValueId made = b_.reshape(source, permuted(to, *perm));
+    const ValueId made = b_.reshape(source, permuted_shape(to, *perm));
     if (b_.failed()) return true;
     shapes_[out.v] = to;
     states_[out.v] = {made, *perm};
@@ -429,7 +424,7 @@ class LayoutRun {
   }
 
   bool fits(ValueId made, const Shape& canonical_out, const Ints& perm) const {
-    return made.valid() && perm.size() == canonical_out.size() && g_.shape(made) == permuted(canonical_out, perm);
+    return made.valid() && perm.size() == canonical_out.size() && g_.shape(made) == permuted_shape(canonical_out, perm);
   }
 
   bool visit_elementwise(NodeId id) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/permute.h"
 #include "ops/manifest.h"
 #include "ops/onnx.h"
 
@@ -27,13 +28,6 @@ bool is_identity(const Ints& perm) {
     if (perm[i] != static_cast<int64_t>(i)) return false;
   }
   return true;
-}
-
-Shape permuted_shape(const Shape& s, const Ints& perm) {
-  if (perm.empty()) return s;
-  Shape out(s.size());
-  for (size_t i = 0; i < perm.size(); ++i) out[i] = s[static_cast<size_t>(perm[i])];
-  return out;
 }
 
 uint32_t bit(DType t) { return uint32_t{1} << static_cast<unsigned>(t); }

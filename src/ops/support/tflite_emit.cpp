@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <limits>
 
+#include "base/permute.h"
 #include "ops/manifest.h"
 #include "ops/tflite.h"
 
@@ -40,13 +41,6 @@ const TfliteField* find_field(const TfliteRow& row, std::string_view name) {
 }
 
 bool is_empty(const Shape& s) { return std::find(s.begin(), s.end(), 0) != s.end(); }
-
-Shape permuted_shape(const Shape& s, const Ints& perm) {
-  if (perm.empty()) return s;
-  Shape out(s.size());
-  for (size_t i = 0; i < perm.size(); ++i) out[i] = s[static_cast<size_t>(perm[i])];
-  return out;
-}
 
 bool is_identity(const Ints& perm) {
   for (size_t i = 0; i < perm.size(); ++i) {

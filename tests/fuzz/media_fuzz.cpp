@@ -1,6 +1,7 @@
 // What the pipelines read: the first byte chooses sound, picture or vocabulary.
 #include "fuzz.h"
 #include "pipelines/picture/picture.h"
+#include "pipelines/python_text.h"
 #include "pipelines/whisper/audio.h"
 #include "pipelines/whisper/vocabulary.h"
 
@@ -51,8 +52,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       const fuzz::MemoryFile file(data + 1, size - 1);
       const auto special = whisper::special_tokens(51864);
       const auto v = whisper::Vocabulary::read(file.path(), *special);
-      const std::string decoded = whisper::decode_utf8(fuzz::text(data + 1, size - 1));
-      if (whisper::decode_utf8(decoded) != decoded) std::abort();
+      const std::string decoded = decode_utf8(fuzz::text(data + 1, size - 1));
+      if (decode_utf8(decoded) != decoded) std::abort();
     }
   }
   return 0;

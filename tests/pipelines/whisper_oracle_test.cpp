@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/npy.h"
+#include "pipelines/python_text.h"
 #include "pipelines/whisper/format.h"
 #include "pipelines/whisper/transcribe.h"
 #include "support/paths.h"

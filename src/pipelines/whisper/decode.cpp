@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "base/diag_codes.h"
+#include "pipelines/python_text.h"
 
 namespace npuport::whisper {
 namespace {

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "pipelines/python_text.h"
+
 namespace npuport::whisper {
 namespace {
 

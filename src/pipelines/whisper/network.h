@@ -3,8 +3,8 @@
 
 #include <memory>
 
+#include "pipelines/part.h"
 #include "pipelines/whisper/decode.h"
-#include "runtime/npuport_runtime.hpp"
 
 namespace npuport::whisper {
 
@@ -12,15 +12,13 @@ namespace npuport::whisper {
 // values. Same ids. `automatic`: kv where the model has it.
 enum class Loop { automatic, full, kv };
 
-// Where the parts come from; opened when first needed.
-struct Model {
-  std::string name;  // of the port, for messages
+// Parts, decoding rules and vocabulary of one model.
+struct Model : PartSource {
   Rules rules;
   std::string vocabulary;  // path of the rank file
-  std::vector<std::string> parts;
-  std::function<Result<rt::Session>(const std::string& part)> open;
 
-  bool has(const std::string& role) const;
+  bool has(const std::string& role) const { return has_part(rules.parts.at(role)); }
+  Result<rt::Session> open_role(const std::string& role) const { return open_part(rules.parts.at(role), role); }
 };
 
 // The output folder of `port` or its *_metadata.json. `vocabulary`: a rank file instead of the port's own, or empty.
@@ -44,32 +42,26 @@ class PartNetwork : public Network {
   Loop loop() const { return loop_; }  // full or kv
   std::string backend() const { return encoder_->backend(); }
   // [1][n_audio_ctx][n_audio_state] of the last window.
-  std::span<const float> features() const { return {features_.get(), feature_count_}; }
+  std::span<const float> features() const { return features_.values(); }
   const Times& times() const { return times_; }
   void clear_times() { times_ = {}; }
 
  private:
-  struct Free {
-    void operator()(float* p) const { std::free(p); }
-  };
-  using Floats = std::unique_ptr<float, Free>;  // 64-byte aligned, as backends like it
-
   explicit PartNetwork(const Rules& rules) : rules_(rules) {}
   Status open_full(const Model& model);
   Status open_kv(const Model& model);
   Status feed(int32_t token, size_t position);
-  static Floats allocate(size_t count);
 
   Rules rules_;
   Loop loop_ = Loop::full;
   Times times_;
   std::optional<rt::Session> encoder_, decoder_, cross_;
-  size_t feature_count_ = 0;
-  Floats features_;
+  FloatBuffer features_;
   std::vector<int64_t> tokens_;  // full: the decoder's input as it was run
   std::vector<int32_t> done_;    // tokens the last logits (and the caches) belong to
   // kv: caches and cross keys and values per layer: k, v, k, v …
-  std::vector<Floats> self_, crossed_, rows_;
+  CacheShape cache_;
+  std::vector<FloatBuffer> self_, crossed_, rows_;
   std::vector<float> mask_;
 };
 

@@ -9,6 +9,7 @@
 
 #include "base/diag_codes.h"
 #include "base/json.h"
+#include "pipelines/rule_reader.h"
 
 namespace npuport::whisper {
 namespace {
@@ -35,79 +36,10 @@ constexpr std::pair<std::string_view, std::string_view> kOtherNames[] = {
     {"letzeburgesch", "lb"}, {"pushto", "ps"},    {"panjabi", "pa"},   {"moldavian", "ro"},
     {"moldovan", "ro"},      {"sinhalese", "si"}, {"castilian", "es"}, {"mandarin", "zh"}};
 
-// Reads entries of one JSON object; the first fault stays.
-class Reader {
- public:
-  Reader(const Json& object, std::string file) : object_(object), file_(std::move(file)) {}
-
-  const Json* find(const char* key) const {
-    const auto it = object_.find(key);
-    return it == object_.end() ? nullptr : &*it;
-  }
-  int64_t integer(const char* key, int64_t low, int64_t high, std::optional<int64_t> otherwise) {
-    const Json* j = find(key);
-    if (!j && otherwise) return *otherwise;
-    if (!j || !j->is_number_integer() || j->get<int64_t>() < low || j->get<int64_t>() > high) {
-      fail(fmt::format("'{}' must be an integer from {} to {}", key, low, high));
-      return low;
-    }
-    return j->get<int64_t>();
-  }
-  bool boolean(const char* key, bool otherwise) {
-    const Json* j = find(key);
-    if (!j) return otherwise;
-    if (!j->is_boolean()) fail(fmt::format("'{}' must be true or false", key));
-    return j->is_boolean() && j->get<bool>();
-  }
-  std::string text(const char* key, std::string otherwise) {
-    const Json* j = find(key);
-    if (!j || j->is_null()) return otherwise;
-    if (!j->is_string()) fail(fmt::format("'{}' must be a string", key));
-    return j->is_string() ? j->get<std::string>() : otherwise;
-  }
-  // null switches the limit off.
-  std::optional<double> number(const char* key, std::optional<double> otherwise) {
-    const Json* j = find(key);
-    if (!j) return otherwise;
-    if (j->is_null()) return std::nullopt;
-    if (!j->is_number() || !std::isfinite(j->get<double>())) {
-      fail(fmt::format("'{}' must be a number or null", key));
-      return otherwise;
-    }
-    return j->get<double>();
-  }
-  std::vector<int32_t> ids(const char* key, int32_t count, bool required) {
-    std::vector<int32_t> out;
-    const Json* j = find(key);
-    if (!j && !required) return out;
-    if (!j || !j->is_array()) {
-      fail(fmt::format("no list '{}'", key));
-      return out;
-    }
-    for (const Json& v : *j) {
-      if (!v.is_number_integer() || v.get<int64_t>() < 0 || v.get<int64_t>() >= count) {
-        fail(fmt::format("'{}' holds something else than token ids below {}", key, count));
-        return out;
-      }
-      out.push_back(v.get<int32_t>());
-    }
-    return out;
-  }
-  void fail(std::string message) {
-    if (status_) status_ = Diag(diag::corrupt, std::move(message)).in_file(file_);
-  }
-  Status status() const { return status_; }
-
- private:
-  const Json& object_;
-  std::string file_;
-  Status status_;
-};
-
 Status read_dims(const Json& object, const std::string& file, Rules& r) {
   const auto it = object.find("dims");
   if (it == object.end() || !it->is_object()) return Diag(diag::corrupt, "no object 'dims'").in_file(file);
-  Reader dims(*it, file);
+  RuleReader dims(*it, file);
   r.n_mels = dims.integer("n_mels", 80, 128, {});
   r.n_audio_ctx = dims.integer("n_audio_ctx", 1, 1 << 16, {});
   r.n_audio_state = dims.integer("n_audio_state", 1, 1 << 16, {});
@@ -126,7 +58,7 @@ Status read_dims(const Json& object, const std::string& file, Rules& r) {
   return {};
 }
 
-Status read_temperatures(Reader& in, Rules& r) {
+Status read_temperatures(RuleReader& in, Rules& r) {
   const Json* list = in.find("temperatures");
   if (!list) return {};
   r.temperatures.clear();
@@ -167,7 +99,7 @@ std::vector<int32_t> Rules::start_sequence() const {
 Result<Rules> read_rules(const std::string& text, const std::string& file) {
   NPU_ASSIGN(const Json j, parse_json(text, file));
   if (!j.is_object()) return Diag(diag::corrupt, "decoding rules must be a JSON object").in_file(file);
-  Reader in(j, file);
+  RuleReader in(j, file);
   if (in.integer("version", 1, INT32_MAX, 1) > 1)
     return Diag(diag::newer_version, "the decoding rules were written by a newer version").in_file(file);
   Rules r;
@@ -186,12 +118,11 @@ Result<Rules> read_rules(const std::string& text, const std::string& file) {
   r.logprob_threshold = in.number("logprob_threshold", r.logprob_threshold);
   r.no_speech_threshold = in.number("no_speech_threshold", r.no_speech_threshold);
   r.condition_on_previous_text = in.boolean("condition_on_previous_text", true);
-  r.vocab = in.text("vocab", "");
+  r.vocab = in.file_name("vocab", "");
   for (const char* role : {"encoder", "decoder", "cross_kv", "decoder_kv"}) r.parts[role] = role;
   if (const Json* parts = in.find("parts"); parts && parts->is_object())
     for (const auto& [role, part] : parts->items())
       if (part.is_string()) r.parts[role] = part.get<std::string>();
-  if (r.vocab.find('/') != std::string::npos) in.fail("'vocab' must be a file name without folders");
   if (!r.language.empty() && r.special.multilingual && r.language_token(r.language) < 0)
     in.fail("'language' is none of the model's languages");
   NPU_TRY(in.status());

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "pipelines/python_text.h"
+
 namespace npuport::whisper {
 namespace {
 

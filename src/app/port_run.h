@@ -43,6 +43,8 @@ struct BoundSample {
   std::vector<Tensor> inputs;
   std::vector<Baseline> baseline;  // PyTorch's outputs; empty when the file has none
   std::vector<Tensor> imported;    // the imported graph's outputs
+  std::vector<Tensor>
+      rewritten;  // the rewritten graph's, as the file has them; empty until it ran, or too large to keep
 };
 
 struct PartRun {

@@ -180,13 +180,14 @@ Status make_executor(PortContext& c, PartRun& p) {
   exec.threads = c.run.app.threads;
   NPU_ASSIGN(Executor executor, Executor::create(p.rewritten, exec));
   p.rewritten_executor = std::make_shared<Executor>(std::move(executor));
+  for (BoundSample& sample : p.samples) sample.rewritten.clear();
   return {};
 }
 
 Status prove_rewrite(PortContext& c, PartRun& p, PortStep& s) {
   NPU_TRY(run_imported(c, p));
-  for (const BoundSample& sample : p.samples) {
-    NPU_ASSIGN(const std::vector<Tensor> got, run_part(p, sample.inputs));
+  for (BoundSample& sample : p.samples) {
+    NPU_ASSIGN(const std::vector<Tensor> got, run_sample(p, sample));
     Proof proof{p.spec->name,
                 "rewritten + host steps = imported",
                 sample.name,
@@ -340,9 +341,9 @@ namespace {
 Result<PortStep> gate_parts(PortContext& c, PortStep s) {
   if (reuse(c, rewrite_key(c), s)) return s;
   for (PartRun& p : c.run.parts)
-    for (const BoundSample& sample : p.samples) {
+    for (BoundSample& sample : p.samples) {
       if (sample.baseline.empty()) continue;
-      NPU_ASSIGN(const std::vector<Tensor> got, run_part(p, sample.inputs));
+      NPU_ASSIGN(const std::vector<Tensor> got, run_sample(p, sample));
       s.proofs.push_back({p.spec->name, "ported = PyTorch", sample.name, std::string(name(p.spec->gate.kind)),
                           compare_all(got, sample.baseline, p.spec->gate), false});
     }

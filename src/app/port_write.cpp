@@ -106,8 +106,8 @@ Result<PortStep> step_debug(PortContext& c) {
   NPU_TRY(make_folders(c.run.path("test/outputs/baseline")));
   for (PartRun& p : c.run.parts) {
     if (p.samples.empty()) continue;
-    const BoundSample& sample = p.samples.front();
-    NPU_ASSIGN(const std::vector<Tensor> outputs, run_part(p, sample.inputs));
+    BoundSample& sample = p.samples.front();
+    NPU_ASSIGN(const std::vector<Tensor> outputs, run_sample(p, sample));
     for (size_t i = 0; i < sample.inputs.size(); ++i)
       NPU_TRY(save(c, s, "test/outputs/debug/" + debug_name(c.run, p, true, i) + ".npy", sample.inputs[i]));
     for (size_t i = 0; i < outputs.size(); ++i)

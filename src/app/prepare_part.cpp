@@ -150,9 +150,24 @@ Result<std::vector<Finding>> prepare_part(PortContext& c, PartRun& p) {
   return std::move(fit.left);
 }
 
-Result<std::vector<Tensor>> run_part(PartRun& p, std::span<const Tensor> inputs) {
+Result<std::vector<Tensor>> run_part(const PartRun& p, std::span<const Tensor> inputs) {
   const HostRunner host = host_runner([&](std::span<const Tensor> in) { return p.rewritten_executor->run(in); });
   return run_original_interface(p.contract, inputs, host);
+}
+
+Result<std::vector<Tensor>> run_sample(const PartRun& p, BoundSample& sample) {
+  const HostRunner host = host_runner([&](std::span<const Tensor> in) { return run_rewritten(p, sample, in); });
+  return run_original_interface(p.contract, sample.inputs, host);
+}
+
+Result<std::vector<Tensor>> run_rewritten(const PartRun& p, BoundSample& sample, std::span<const Tensor> file_inputs) {
+  constexpr int64_t kept_bytes = int64_t{128} << 20;
+  if (!sample.rewritten.empty()) return sample.rewritten;
+  NPU_ASSIGN(std::vector<Tensor> outputs, p.rewritten_executor->run(file_inputs));
+  int64_t bytes = 0;
+  for (const Tensor& t : outputs) bytes += t.bytes();
+  if (bytes <= kept_bytes) sample.rewritten = outputs;
+  return outputs;
 }
 
 }  // namespace npuport::app

@@ -42,6 +42,12 @@ Status choose_opset(Target& target, int opset);
 Result<std::vector<Finding>> prepare_part(PortContext& c, PartRun& p);
 
 // The rewritten graph with its host steps, on tensors of the imported interface.
-Result<std::vector<Tensor>> run_part(PartRun& p, std::span<const Tensor> inputs);
+Result<std::vector<Tensor>> run_part(const PartRun& p, std::span<const Tensor> inputs);
+// The same on a sample of the part; steps 3, 4 and 8 share one run of the graph.
+Result<std::vector<Tensor>> run_sample(const PartRun& p, BoundSample& sample);
+
+// The rewritten graph alone on a sample's tensors as the file takes them. Runs once per sample; outputs up to 128 MB
+// are kept with it.
+Result<std::vector<Tensor>> run_rewritten(const PartRun& p, BoundSample& sample, std::span<const Tensor> file_inputs);
 
 }  // namespace npuport::app

@@ -6,7 +6,8 @@ export CCACHE_BASEDIR="$root" CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=time_macros
 
 packages_build="cmake ninja-build g++ ccache mold libdnnl-dev ocl-icd-opencl-dev zlib1g-dev libssl-dev libflatbuffers-dev
   flatbuffers-compiler libtomlplusplus-dev libcli11-dev nlohmann-json3-dev libfmt-dev libonnx-dev libprotobuf-dev protobuf-compiler
-  libsndfile1-dev libsoxr-dev libkissfft-dev libpng-dev libjpeg62-turbo-dev pkg-config"
+  libsndfile1-dev libsoxr-dev libkissfft-dev libpng-dev libjpeg62-turbo-dev
+  libsentencepiece-dev pkg-config"
 packages_test="libgtest-dev libgmock-dev clang-16 libclang-rt-16-dev python3-torch python3-torchvision python3-numpy python3-venv
   libopenblas0-pthread g++-aarch64-linux-gnu qemu-user"
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "base/diag_codes.h"
-#include "frontends/proto_reader.h"
+#include "base/proto_reader.h"
 
 namespace npuport {
 namespace {

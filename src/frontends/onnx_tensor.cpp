@@ -7,7 +7,7 @@
 
 #include "base/diag_codes.h"
 #include "frontends/onnx_file.h"
-#include "frontends/proto_reader.h"
+#include "base/proto_reader.h"
 
 namespace npuport {
 namespace {

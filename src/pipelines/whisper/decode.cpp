@@ -8,29 +8,13 @@
 #include <limits>
 
 #include "base/diag_codes.h"
+#include "pipelines/logits.h"
 #include "pipelines/python_text.h"
 
 namespace npuport::whisper {
 namespace {
 
 constexpr float kNever = -std::numeric_limits<float>::infinity();
-
-Status check_numbers(std::span<const float> logits) {
-  for (size_t i = 0; i < logits.size(); ++i)
-    if (std::isnan(logits[i])) return Diag(diag::gate_failed, fmt::format("the decoder's logits hold NaN at id {}", i));
-  return {};
-}
-
-// log Σ exp(x); −inf for nothing or nothing but −inf.
-double log_sum_exp(std::span<const float> x) {
-  float top = kNever;
-  for (const float v : x) top = std::max(top, v);
-  if (top == kNever) return -std::numeric_limits<double>::infinity();
-  double sum = 0;
-  for (const float v : x)
-    if (v != kNever) sum += std::exp(static_cast<double>(v) - top);
-  return top + std::log(sum);
-}
 
 void forbid(std::span<float> logits, size_t from, size_t to) {
   for (size_t i = from; i < std::min(to, logits.size()); ++i) logits[i] = kNever;
@@ -125,12 +109,12 @@ Result<DecodeResult> decode(Network& network, const Rules& rules, const Vocabula
       if (at_sot.size() != static_cast<size_t>(s.count))
         return Diag(diag::shape_mismatch,
                     fmt::format("the decoder gives {} logits, the vocabulary has {} tokens", at_sot.size(), s.count));
-      NPU_TRY(check_numbers(at_sot));
+      NPU_TRY(check_logits(at_sot));
       result.no_speech_prob =
           std::exp(static_cast<double>(at_sot[static_cast<size_t>(s.no_speech)]) - log_sum_exp(at_sot));
     }
     NPU_ASSIGN(const std::span<const float> raw, network.logits(tokens, tokens.size() - 1));
-    NPU_TRY(check_numbers(raw));
+    NPU_TRY(check_logits(raw));
     logits.assign(raw.begin(), raw.end());
     if (step == 0)
       for (const int32_t id : rules.suppress_first) logits[static_cast<size_t>(id)] = kNever;
@@ -173,7 +157,7 @@ Result<Language> detect_language(Network& network, const Rules& rules) {
   const auto count = static_cast<size_t>(rules.special.languages);
   if (logits.size() < first + count) return Diag(diag::shape_mismatch, "the decoder gives too few logits");
   const std::span<const float> languages = logits.subspan(first, count);
-  NPU_TRY(check_numbers(languages));
+  NPU_TRY(check_logits(languages));
   const auto best = std::max_element(languages.begin(), languages.end());
   const auto index = static_cast<size_t>(best - languages.begin());
   return Language{std::string(language_codes()[index]), std::exp(static_cast<double>(*best) - log_sum_exp(languages))};

@@ -1,4 +1,4 @@
-#include "frontends/proto_reader.h"
+#include "base/proto_reader.h"
 
 namespace npuport {
 

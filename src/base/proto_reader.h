@@ -23,6 +23,7 @@ class ProtoReader {
   bool next();
   bool failed() const { return failed_; }
   bool at_end() const { return pos_ == bytes_.size(); }
+  size_t position() const { return pos_; }  // behind the current field
 
   // The current field.
   uint32_t field() const { return field_; }

@@ -9,6 +9,9 @@
 
 #include "app/cmd_diagnose.h"
 #include "app/cmd_transcribe.h"
+#ifdef NPUPORT_TRANSLATE
+#include "app/cmd_translate.h"
+#endif
 #include "app/commands.h"
 #include "app/completion.h"
 #include "base/diag_codes.h"
@@ -55,6 +58,9 @@ struct Arguments {
   UpscaleArgs upscale;
   int overlap = -1;
   TranscribeArgs transcribe;
+#ifdef NPUPORT_TRANSLATE
+  TranslateArgs translate;
+#endif
   std::string shell;
   DiagnoseArgs diagnose;
 };
@@ -351,6 +357,33 @@ void add_transcribe(CLI::App& root, Arguments& a, std::function<CommandResult()>
   c->callback([&] { action = [&] { return transcribe(a.app, a.transcribe); }; });
 }
 
+#ifdef NPUPORT_TRANSLATE
+void add_translate(CLI::App& root, Arguments& a, std::function<CommandResult()>& action) {
+  CLI::App* c = root.add_subcommand("translate", "text to another language with a ported Marian model");
+  TranslateArgs& t = a.translate;
+  c->add_option("TEXT", t.texts, "sentences; one with line breaks is several");
+  c->add_option("--input", t.input, "text file (UTF-8), a sentence per line; - is standard input");
+  c->add_option("--model", t.model, "output folder of `port`, or its *_metadata.json")->required();
+  c->add_option("--backend", t.backend, "host, litert, neuron or ascend; default: by the file");
+  c->add_option("--beams", t.beams, "translations kept side by side; 1 = greedy")
+      ->check(CLI::Range(1, 64))
+      ->default_str("1");
+  c->add_option("--reference", t.reference, "expected translations, one per line; exit code 1 unless all are equal");
+  c->add_option("--debug-outputs,--debug", t.debug_outputs,
+                "folder for encoder_output.npy and decoder_logits.npy of the first sentence");
+  c->add_option("--benchmark", t.benchmark, "repeat N times and print latencies and peak memory")
+      ->check(CLI::Range(1, 10000));
+  c->footer(
+      "A leading >>code<< chooses the language of models that know several. An empty line gives an empty line. "
+      "`--json` "
+      "prints one array with an object per sentence.\nExamples:\n  npuport translate \"a small house\" --model "
+      "out/marian-nano\n  npuport translate --input letter.txt --model out/opus-mt --beams 4\n  npuport --json "
+      "translate "
+      "--input - --model out/opus-mt --backend litert <letter.txt");
+  c->callback([&] { action = [&] { return translate(a.app, a.translate); }; });
+}
+#endif
+
 // What CLI11 knows of an option; --help comes by itself.
 std::vector<CompletionOption> completion_options(const CLI::App& app) {
   std::vector<CompletionOption> out;
@@ -487,6 +520,9 @@ int run_cli(int argc, char** argv) {
   add_upscale(root, a, action);
   add_compile(root, a, action);
   add_transcribe(root, a, action);
+#ifdef NPUPORT_TRANSLATE
+  add_translate(root, a, action);
+#endif
   add_diagnose(root, a, action);
   add_targets(root, a, action);
   add_doctor(root, a, action);

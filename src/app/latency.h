@@ -1,12 +1,16 @@
 // Figures of --benchmark and of reports: latencies and memory of this process.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <vector>
 
 #include "base/json.h"
 
 namespace npuport::app {
+
+using Clock = std::chrono::steady_clock;
+double millis_since(Clock::time_point start);
 
 // The smallest of `values` that at least `share` (0…1) of them do not exceed (nearest rank); 0 without values.
 double percentile(std::vector<double> values, double share);

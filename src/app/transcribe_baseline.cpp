@@ -86,10 +86,11 @@ Json compare_with_baseline(const BaselineText& expected, const std::string& text
   return j;
 }
 
-std::string match_table(const Json& rows) {
-  std::string out = fmt::format("{:<24} {:>8}  {:<10}  {}\n", "file", "match", "verdict", "difference");
+std::string match_table(const Json& rows, const std::string& label) {
+  std::string out = fmt::format("{:<24} {:>8}  {:<10}  {}\n", label, "match", "verdict", "difference");
   for (const Json& r : rows) {
-    const std::string file = escape_terminal(stem(r["file"].get<std::string>()));
+    const Json& named = r[label];
+    const std::string file = escape_terminal(named.is_string() ? stem(named.get<std::string>()) : named.dump());
     if (!r.contains("baseline")) {
       out += fmt::format("{:<24} {:>8}  {:<10}  {}\n", file, "-", "UNVERIFIED",
                          r.contains("error") ? "failed" : "no baseline");

@@ -23,7 +23,8 @@ Result<std::map<std::string, BaselineText>> read_baseline_texts(const std::strin
 // where the baseline has them, equal tokens.
 Json compare_with_baseline(const BaselineText& expected, const std::string& text, const std::vector<int32_t>& tokens);
 
-// A table: file, match %, verdict, difference.
-std::string match_table(const Json& rows);
+// A table: file, match %, verdict, difference. `label`: the entry that names a row; "file" is shown without folder and
+// extension.
+std::string match_table(const Json& rows, const std::string& label = "file");
 
 }  // namespace npuport::app

@@ -1,6 +1,7 @@
 // `npuport transcribe` from outside: sound in, PyTorch's text out, by both loops; bad input.
 #include "app/cli_support.h"
 #include "app/match_text.h"
+#include "app/port_support.h"
 #include "support/paths.h"
 #include "support/whisper_files.h"
 
@@ -22,24 +23,7 @@ const std::map<std::string, std::string>& texts() {
   return all;
 }
 
-// The demo ported once, without samples: the proofs have tests of their own.
-const std::string& ported() {
-  static TempFolder folder;
-  static const std::string out = [] {
-    std::string toml = contents(demo("whisper-nano/port.toml")), plain;
-    std::istringstream lines(toml);
-    for (std::string line; std::getline(lines, line);) {
-      if (line.starts_with("samples")) line = "samples = []";
-      plain += line + "\n";
-    }
-    fs::copy(demo("whisper-nano"), folder.path("demo"), fs::copy_options::recursive);
-    put(folder.path("demo/port.toml"), plain);
-    const Ran r = npuport_run({"port", folder.path("demo/port.toml"), "-o", folder.path("out")});
-    EXPECT_EQ(r.code, 0) << r.err;
-    return folder.path("out");
-  }();
-  return out;
-}
+const std::string& ported() { return ported_demo("whisper-nano"); }
 
 std::vector<std::string> clips() {
   std::vector<std::string> out{demo("whisper-nano/clip001.wav"), demo("whisper-nano/clip003.wav")};
@@ -90,19 +74,6 @@ TEST(Transcribe, BothLoopsGiveTheSame) {
   EXPECT_EQ(b["decoder"], "full");
 }
 
-// libLiteRt.so of the interpreter's ai_edge_litert; empty where there is none.
-std::string litert_library() {
-  if (const char* named = std::getenv("NPUPORT_LITERT_LIBRARY"); named && *named) return named;
-  const char* python = std::getenv("NPUPORT_TEST_LITERT_PYTHON");
-  if (!python || !*python || std::string(python) == "none") return {};
-  ProcessOptions options;
-  options.argv = {
-      python, "-c",
-      "import os,ai_edge_litert as a;print(os.path.join(os.path.dirname(a.__file__),'libLiteRt.so'),end='')"};
-  const Result<ProcessResult> r = run_process(options);
-  return r && r->ok() && fs::exists(r->out) ? r->out : std::string();
-}
-
 TEST(Transcribe, LiteRtGivesTheSameTokens) {
   const std::string library = litert_library();
   if (library.empty()) GTEST_SKIP() << "no libLiteRt.so (NPUPORT_LITERT_LIBRARY, NPUPORT_TEST_LITERT_PYTHON)";
@@ -121,17 +92,7 @@ TEST(Transcribe, LiteRtGivesTheSameTokens) {
 // The whole way to a device's library and back, on a test double of it: no NPU computes here.
 TEST(Transcribe, TheNeuronStandInGivesTheSameTokens) {
   TempFolder t;
-  fs::copy(ported() + "/models", t.path("models"), fs::copy_options::recursive);
-  for (const auto& e : fs::directory_iterator(ported() + "/models")) {
-    if (e.path().extension() != ".tflite") continue;
-    // What the stand-in compiler would write: its mark, the size, the model.
-    const std::string model = contents(e.path().string());
-    const uint64_t size = model.size();
-    std::string dla = "STANDIN-DLA";
-    dla.resize(16);
-    dla.append(reinterpret_cast<const char*>(&size), sizeof size);
-    put(t.path("models/" + e.path().stem().string() + "_MT8371.dla"), dla + model);
-  }
+  copy_with_standin_dlas(ported() + "/models", t.path("models"));
   std::vector<std::string> line = clips();
   line.insert(line.begin(), "transcribe");
   line.insert(line.end(), {"--json", "--backend", "neuron", "--baseline", demo("whisper-nano/baseline"), "--model",

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <filesystem>
 
+#include "app/compile_tool.h"
 #include "app/diagnose_run.h"
 #include "app/model_file.h"
 #include "app/output_folder.h"
@@ -85,36 +86,23 @@ Result<std::string> with_files_of_here(const std::string& command) {
   return shell_quote(words);
 }
 
-struct Tool {
-  const Driver* driver = nullptr;
-  ToolFacts facts;
-};
-
-Result<Tool> find_tool(const App& app, Target& target, const DiagnoseArgs& args) {
+Result<Compiler> compiler_of(const App& app, Target& target, const DiagnoseArgs& args) {
+  App given = app;
   if (!args.compiler.empty()) {
     target.compiler = CompilerSpec{};
     target.compiler.driver = "generic";
     NPU_ASSIGN(target.compiler.command, with_files_of_here(args.compiler));
     add_usual_patterns(target.compiler);
+    // A command given on the command line is its own configuration.
+    const std::string tool = driver_tool(*find_driver("generic"), target);
+    given.tools[tool] = tool;
   }
   if (target.compiler.driver.empty())
     return Diag(diag::usage, "target " + target.name + " names no compiler",
                 "give one: --compiler 'mycc {input} -o {output}'");
-  Tool t;
-  t.driver = find_driver(target.compiler.driver);
-  if (!t.driver)
-    return Diag(diag::usage, "there is no driver \"" + target.compiler.driver + "\"",
-                "give a command: --compiler 'mycc {input} -o {output}'");
-  const std::string tool = driver_tool(*t.driver, target);
-  // A command given on the command line is its own configuration.
-  App given = app;
-  if (!args.compiler.empty()) given.tools[tool] = tool;
-  const std::string path = tool_path(given, tool);
-  if (path.empty())
-    return Diag(diag::tool_missing, "the compiler " + tool + " is not configured",
-                fmt::format("--tool {}=PATH or the variable {}", tool, tool_variable(tool)));
-  NPU_ASSIGN(t.facts, t.driver->probe(path));
-  return t;
+  NPU_ASSIGN(Compiler c, find_compiler(given, target, target.format, target.compiler.driver));
+  if (!c.here()) return compiler_missing(c);
+  return c;
 }
 
 // A cut that names nothing would be no cut.
@@ -176,7 +164,7 @@ std::string model_suffix(const Target& target) { return model_ending(target); }
 
 CommandResult diagnose(const App& app, const DiagnoseArgs& args) {
   NPU_ASSIGN(Target target, load_target(args.target));
-  NPU_ASSIGN(const Tool tool, find_tool(app, target, args));
+  NPU_ASSIGN(const Compiler compiler, compiler_of(app, target, args));
   NPU_ASSIGN(const auto ranges, parse_ranges(args.ranges));
   Result<Runnable> opened = Runnable::open(app, args.model, args.options);
   if (!opened) return next_step(std::move(opened).error(), args);
@@ -214,8 +202,8 @@ CommandResult diagnose(const App& app, const DiagnoseArgs& args) {
   r.passes.allow_approximate = args.allow_approximate;
   r.passes.approximate = target.allow_approximate;
   r.target = &target;
-  r.driver = tool.driver;
-  r.tool = tool.facts;
+  r.driver = compiler.driver;
+  r.tool = compiler.facts;
   if (args.model.ends_with(model_suffix(target))) r.original = args.model;
   NPU_ASSIGN(const OutputFolder folder, OutputFolder::open(args.output));
   r.folder = folder.file("diagnose");

@@ -232,6 +232,7 @@ Result<std::string> read_file(const std::string& path, uint64_t limit) {
   const auto fail = [&](int error) {
     if (error == ENOENT || error == ENOTDIR)
       return Diag(diag::file_not_found, "no such file", "check the path").in_file(path);
+    if (error == EISDIR) return Diag(diag::unknown_format, "this is a folder, not a file", "name a file").in_file(path);
     return Diag(diag::not_readable, fmt::format("cannot read the file: {}", std::strerror(error)),
                 "check the file's permissions")
         .in_file(path);

@@ -54,7 +54,7 @@ class AtomicFile {
 
 // One call for small files.
 Status write_file(const std::string& path, std::string_view contents);
-// Whole contents; file_not_found, not_readable, too_large above `limit` bytes.
+// Whole contents; file_not_found, unknown_format (a folder), not_readable, too_large above `limit` bytes.
 Result<std::string> read_file(const std::string& path, uint64_t limit = uint64_t{1} << 30);
 // mkdir -p; not_writable.
 Status make_folders(const std::string& path);

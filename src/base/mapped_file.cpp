@@ -94,8 +94,8 @@ Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::string& pa
   struct stat info = {};
   if (::fstat(fd, &info) != 0) return open_error(path, errno);
   if (!S_ISREG(info.st_mode))
-    return Diag(diag::not_readable, S_ISDIR(info.st_mode) ? "this is a folder, not a file" : "this is no regular file",
-                "name a file")
+    return Diag(diag::unknown_format,
+                S_ISDIR(info.st_mode) ? "this is a folder, not a file" : "this is no regular file", "name a file")
         .in_file(path);
   file->inode_ = info.st_ino;
   file->mtime_ns_ = mtime_of(info);

@@ -12,7 +12,8 @@ namespace npuport {
 
 class MappedFile {
  public:
-  // Errors: file_not_found, not_readable (permission, a directory, an I/O error). An empty file maps to no bytes.
+  // Errors: file_not_found, unknown_format (a folder, a device), not_readable (permission, an I/O error). An empty file
+  // maps to no bytes.
   static Result<std::shared_ptr<const MappedFile>> open(const std::string& path);
   // Wraps bytes already in memory (tests, fuzzers, inflated archive members); check_unchanged always succeeds.
   static std::shared_ptr<const MappedFile> from_bytes(std::string bytes, std::string name);

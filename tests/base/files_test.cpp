@@ -31,8 +31,8 @@ TEST(MappedFile, MapsAndNamesErrors) {
   ASSERT_TRUE(write_file(folder.path("empty"), "").ok());
   EXPECT_TRUE((*MappedFile::open(folder.path("empty")))->bytes().empty());
   EXPECT_EQ(MappedFile::open(folder.path("none")).error().code, &diag::file_not_found);
-  EXPECT_EQ(MappedFile::open(folder.path()).error().code, &diag::not_readable);
-  EXPECT_EQ(MappedFile::open("/dev/zero").error().code, &diag::not_readable);
+  EXPECT_EQ(MappedFile::open(folder.path()).error().code, &diag::unknown_format);
+  EXPECT_EQ(MappedFile::open("/dev/zero").error().code, &diag::unknown_format);
   EXPECT_EQ(MappedFile::open(folder.path("none")).error().where.file, folder.path("none"));
 }
 
@@ -181,7 +181,7 @@ TEST(ReadFile, Limits) {
   EXPECT_EQ(*read_file(folder.path("a"), 5), "12345");
   EXPECT_EQ(read_file(folder.path("a"), 4).error().code, &diag::too_large);
   EXPECT_EQ(read_file(folder.path("b")).error().code, &diag::file_not_found);
-  EXPECT_EQ(read_file(folder.path()).error().code, &diag::not_readable);
+  EXPECT_EQ(read_file(folder.path()).error().code, &diag::unknown_format);
 }
 
 TEST(ByteReader, OrdersAndBounds) {

@@ -198,7 +198,7 @@ TEST(FrontendTable, ChoosesByContents) {
   EXPECT_EQ(format(zip_bytes({{"a", ""}})), "unknown-format");
   EXPECT_EQ(format(zip_bytes({{"c/data.pkl", pickle(bare)}}).substr(0, 100)), "truncated-file");
   EXPECT_EQ(frontend_for(folder.path("none")).error().code, &diag::file_not_found);
-  EXPECT_EQ(frontend_for(folder.path()).error().code, &diag::not_readable);
+  EXPECT_EQ(frontend_for(folder.path()).error().code, &diag::unknown_format);
   EXPECT_EQ(format(zip_bytes({{"c/data.pkl", pickle(bare)}})), "checkpoint");
   EXPECT_EQ(import_model(folder.path("f"), {}).error().code, &diag::unknown_format);
 }

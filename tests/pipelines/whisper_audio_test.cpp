@@ -140,7 +140,7 @@ TEST_F(Sound, BadFilesAreNamed) {
   expect_fault("empty.wav", diag::bad_input_data, "empty");
   expect_fault("text.wav", diag::unknown_format, "no sound file");
   EXPECT_FALSE(read("riff.wav"));
-  expect_fault("dir.wav", diag::not_readable, "folder");
+  expect_fault("dir.wav", diag::unknown_format, "folder");
   expect_fault("none.wav", diag::bad_input_data, "no samples");
   expect_fault("none8k.wav", diag::bad_input_data, "no samples");
   expect_fault("nan.wav", diag::bad_input_data, "0.0500 s");

@@ -27,9 +27,9 @@ Status check_file(const std::string& path) {
     if (errno == ENOENT || errno == ENOTDIR) return Diag(diag::file_not_found, "no such file").in_file(path);
     return Diag(diag::not_readable, std::strerror(errno)).in_file(path);
   }
-  if (S_ISDIR(info.st_mode)) return Diag(diag::not_readable, "is a folder, not a sound file").in_file(path);
+  if (S_ISDIR(info.st_mode)) return Diag(diag::unknown_format, "is a folder, not a sound file").in_file(path);
   if (!S_ISREG(info.st_mode))
-    return Diag(diag::not_readable, "is no regular file; a sound is read twice", "save it to a file first")
+    return Diag(diag::unknown_format, "is no regular file; a sound is read twice", "save it to a file first")
         .in_file(path);
   if (info.st_size == 0) return Diag(diag::bad_input_data, "the sound file is empty (0 bytes)").in_file(path);
   return {};

@@ -25,9 +25,9 @@ using SourceFactory = std::function<Result<std::unique_ptr<SampleSource>>()>;
 
 // A sound file by libsndfile (WAV, FLAC, OGG, MP3 … whatever the installed library reads): channels averaged, any rate
 // from 1 kHz to 1.536 MHz resampled to 16 kHz by soxr (high quality), clamped to [-1, 1] as a 16-bit decoder would.
-// Errors: file_not_found, not_readable (permission, a folder, a pipe), unknown_format, corrupt, truncated (WAV, FLAC
-// and MP3 that end before what their headers promise, Ogg and MP3 that end inside a page or frame), bad_input_data (no
-// samples; a sample that is NaN or infinite, with its time; a rate out of range).
+// Errors: file_not_found, not_readable (permission), unknown_format (a folder and a pipe too), corrupt, truncated (WAV,
+// FLAC and MP3 that end before what their headers promise, Ogg and MP3 that end inside a page or frame), bad_input_data
+// (no samples; a sample that is NaN or infinite, with its time; a rate out of range).
 Result<std::unique_ptr<SampleSource>> open_sound(const std::string& path);
 
 // Samples in memory (not copied).

@@ -55,7 +55,7 @@ def run(options, say):
 def _model(options, ck, say):
     if options.template:
         chosen = template.find_template(options.template, options.templates_dir)
-        extra = {**ck.extra, **options.set}
+        extra = {**ck.extra, **options.set, "checkpoint_path": options.checkpoint}
         model = template.build_model(chosen, ck.state, extra, options.num_classes)
         return keydiff.load_into(model, ck.state, chosen.id).eval(), chosen
     if ck.kind == "state-dict":
@@ -171,6 +171,8 @@ def _cache_key(options, ck, chosen):
     """Same key, same result: hash of checkpoint, template, data files, options and versions."""
     o = {k: v for k, v in vars(options).items() if k not in ("out", "json", "quiet", "verb", "lang", "checkpoint", "templates_dir", "force")}
     o["template"] = checkpoint.sha256_of(chosen.path) if chosen else None
+    beside = [os.path.join(os.path.dirname(options.checkpoint), n) for n in (chosen and chosen.hook("BESIDE")) or ()]
+    o["beside"] = [checkpoint.sha256_of(f) if os.path.isfile(f) else None for f in beside]
     o["data"] = [checkpoint.sha256_of(f) if os.path.isfile(f) else f for f in options.data]
     o["data_names"] = [os.path.basename(f) for f in options.data]
     o["sample"] = [checkpoint.sha256_of(f) if os.path.isfile(f) else f for f in options.sample]

@@ -10,7 +10,10 @@ Optional, for networks with several parts, other inputs than one picture, or sam
 
     INPUTS = [{"name": "image", "shape": [1, 3, 224, 224], "dtype": "float32"}]
     GATE = {"kind": "general"}
-    def build_from(state, extra):                 # sizes taken from the checkpoint; `extra` = its other entries and --set KEY=VALUE
+    def build_from(state, extra):                 # sizes taken from the checkpoint; `extra` = its other entries, --set KEY=VALUE,
+                                                  # and its path as "checkpoint_path"
+    BESIDE = ("config.json",)                     # files in the checkpoint's folder that the template reads: when they change,
+                                                  # the trace is made anew
     def parts(model):                             # -> [Part, ...]; default: one part "model" with INPUTS
     def load_sample(path, model, inputs):         # a file of --data -> {input name: array}, for one part
     def make_samples(model, parts, data_files, count, generator):  # -> {part name: [[tensor per input], ...]}

@@ -122,19 +122,22 @@ Result<Json> part_json(PortContext& c, PartRun& p, const PortStep& s) {
   return j;
 }
 
-// The vocabulary that the decoding rules name, a file beside them, goes beside the metadata.
-Status carry_vocabulary(PortContext& c, Json& task, PortStep& s) {
-  const Json& decode = task["decode"];
-  if (!decode.is_object() || !decode.contains("vocab") || !decode["vocab"].is_string()) return {};
-  const std::string name = decode["vocab"].get<std::string>();
-  if (name != safe_file_name(name))
-    return Diag(diag::corrupt, "'vocab' must be a file name of A-Z a-z 0-9 . _ -").in_file(c.run.project.task.decode);
-  NPU_ASSIGN(const std::string text,
-             read_file((fs::path(c.run.project.task.decode).parent_path() / name).string(), uint64_t{64} << 20));
-  const std::string relative = "models/" + name;
-  NPU_TRY(write_file(c.run.path(relative), text));
-  s.files.push_back(relative);
-  task["vocab"] = Json{{"file", name}, {"sha256", sha256_hex(std::string_view(text))}};
+// The vocabulary and tokenisers that the decoding rules name, files beside them, go beside the metadata.
+Status carry_text_files(PortContext& c, Json& task, PortStep& s) {
+  const Json decode = task["decode"];  // a copy: entries are added to `task`
+  for (const char* const key : kTextFiles) {
+    if (!decode.is_object() || !decode.contains(key) || !decode[key].is_string()) continue;
+    const std::string name = decode[key].get<std::string>();
+    if (name != safe_file_name(name))
+      return Diag(diag::corrupt, std::string("'") + key + "' must be a file name of A-Z a-z 0-9 . _ -")
+          .in_file(c.run.project.task.decode);
+    NPU_ASSIGN(const std::string text,
+               read_file((fs::path(c.run.project.task.decode).parent_path() / name).string(), uint64_t{64} << 20));
+    const std::string relative = "models/" + name;
+    NPU_TRY(write_file(c.run.path(relative), text));
+    s.files.push_back(relative);
+    task[key] = Json{{"file", name}, {"sha256", sha256_hex(std::string_view(text))}};
+  }
   return {};
 }
 
@@ -174,7 +177,7 @@ Status write_metadata(PortContext& c, PortStep& s) {
     if (!run.project.task.decode.empty()) {
       NPU_ASSIGN(const std::string text, read_file(run.project.task.decode, uint64_t{16} << 20));
       NPU_ASSIGN(j["task"]["decode"], parse_json(text, run.project.task.decode));
-      NPU_TRY(carry_vocabulary(c, j["task"], s));
+      NPU_TRY(carry_text_files(c, j["task"], s));
     }
   }
   const std::string relative = "models/" + run.project.name + "_metadata.json";

@@ -5,6 +5,9 @@
 
 namespace npuport::app {
 
+// Keys of decoding rules whose values name files beside them: they travel with the port.
+inline constexpr const char* kTextFiles[] = {"vocab", "source_spm", "target_spm"};
+
 // Saves every host step's table (.npy) or graph (.tflite) under models/ and enters file name and hash into the
 // contract.
 Status write_host_files(PortContext& c, PartRun& p, PortStep& s);

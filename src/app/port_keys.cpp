@@ -6,6 +6,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "app/port_files.h"
 #include "app/runtime_check.h"
 #include "base/atomic_file.h"
 #include "base/diag_codes.h"
@@ -32,13 +33,16 @@ Verdict parse_verdict(const std::string& text) {
   return Verdict::fail;
 }
 
-// The file that decoding rules name as their vocabulary; a path that does not exist when they name none.
-std::string vocabulary_beside(const std::string& decode) {
+// The decoding rules and the files that they name beside them.
+void add_decoding(StepKey& key, const std::string& decode) {
+  key.add_file(decode);
   const Result<std::string> text = read_file(decode, uint64_t{16} << 20);
-  if (!text) return {};
+  if (!text) return;
   const Result<Json> j = parse_json(*text, decode);
-  if (!j || !j->is_object() || !j->contains("vocab") || !(*j)["vocab"].is_string()) return {};
-  return (std::filesystem::path(decode).parent_path() / (*j)["vocab"].get<std::string>()).string();
+  if (!j || !j->is_object()) return;
+  for (const char* const name : kTextFiles)
+    if (j->contains(name) && (*j)[name].is_string())
+      key.add_file((std::filesystem::path(decode).parent_path() / (*j)[name].get<std::string>()).string());
 }
 
 }  // namespace
@@ -86,7 +90,7 @@ std::string task_key(const PortContext& c) {
   StepKey key;
   const ProjectTask& t = c.run.project.task;
   key.add(rewrite_key(c)).add(t.kind).add(gate_text(t.gate));
-  if (!t.decode.empty()) key.add_file(t.decode).add_file(vocabulary_beside(t.decode));
+  if (!t.decode.empty()) add_decoding(key, t.decode);
   for (const double v : t.mean) key.add(fmt::format("mean {}", v));
   for (const double v : t.scale) key.add(fmt::format("scale {}", v));
   for (const ProjectLink& l : c.run.project.links)

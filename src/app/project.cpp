@@ -118,10 +118,11 @@ class ProjectReader : private TomlReader {
   void task(const toml::table& t) {
     allow(t, "[task]", {"kind", "samples", "decode", "mean", "scale", "gate"});
     p_.task.kind = text(t, "kind", true);
-    if (p_.task.kind != "asr" && p_.task.kind != "sr" && p_.task.kind != "general")
-      fail(t.get("kind"), diag::syntax, "task kind must be asr, sr or general");
+    const bool text_task = p_.task.kind == "asr" || p_.task.kind == "nmt";
+    if (!text_task && p_.task.kind != "sr" && p_.task.kind != "general")
+      fail(t.get("kind"), diag::syntax, "task kind must be asr, nmt, sr or general");
     p_.task.samples = resolve_all(texts(t, "samples"));
-    p_.task.decode = resolve(text(t, "decode", p_.task.kind == "asr"));
+    p_.task.decode = resolve(text(t, "decode", text_task));
     p_.task.mean = numbers(t, "mean");
     p_.task.scale = numbers(t, "scale");
     p_.task.gate = gate(t);

@@ -27,9 +27,9 @@ struct ProjectLink {
 };
 
 struct ProjectTask {
-  std::string kind;  // "asr", "sr", "general"; empty = no task gate
+  std::string kind;  // "asr", "nmt", "sr", "general"; empty = no task gate
   std::vector<std::string> samples;
-  std::string decode;  // asr: JSON with tokens and suppress lists, resolved
+  std::string decode;  // asr, nmt: JSON with tokens and suppress lists, resolved
   // sr: a pixel v of 0…255 enters as (v - mean) · scale and comes back as value / scale + mean; one number for all
   // channels or one per channel; empty = 0 and 1.
   std::vector<double> mean, scale;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <initializer_list>
 #include <nlohmann/json.hpp>
 
 #include "base/atomic_file.h"
@@ -48,24 +49,67 @@ std::vector<bool> forbidden_ids(size_t vocabulary, const std::vector<int64_t>& a
   return out;
 }
 
-constexpr float kMasked = -60000.0F;  // exp() of it is 0, and float16 holds it
-
-Result<const ProjectLink*> decoder_link(const Project& project, const DecodeRules& rules) {
+// The link from the encoder to the part of the first of these roles that has one.
+Result<const ProjectLink*> link_to(const Project& project, const DecodeRules& rules,
+                                   std::initializer_list<const char*> roles) {
   if (project.links.size() == 1) return &project.links.front();
-  for (const ProjectLink& l : project.links)
-    if (l.to_part == rules.roles.at("decoder")) return &l;
-  return Diag(diag::unsupported, "an ASR task needs a link from the encoder to part '" + rules.roles.at("decoder") +
+  for (const char* const role : roles)
+    for (const ProjectLink& l : project.links)
+      if (l.to_part == rules.roles.at(role)) return &l;
+  return Diag(diag::unsupported, "this task needs a link from the encoder to part '" + rules.roles.at(*roles.begin()) +
                                      "'; none of the project's " + std::to_string(project.links.size()) +
                                      " links is one");
 }
 
-Result<Tensor> encode(const ProjectLink& link, const Tensor& features, const PartRunner& run) {
-  const Tensor in[] = {features};
+Result<Tensor> encode(const ProjectLink& link, std::span<const Tensor> in, const PartRunner& run) {
   NPU_ASSIGN(const std::vector<Tensor> out, run(link.from_part, in));
   if (link.from_output >= out.size())
     return Diag(diag::bad_input_data,
                 "part '" + link.from_part + "' has no output " + std::to_string(link.from_output));
   return out[link.from_output];
+}
+
+// The inputs of decoder_kv: token, position, mask (of a translation: the sentence's mask, too), then self key, self
+// value, cross key, cross value of each group of caches – one layer, or all of them stacked.
+struct CachedInputs {
+  std::vector<Tensor> inputs;
+  size_t first = 3;  // where the caches begin
+  // Place of the cache that takes output 1 + i of a step; what cross_kv gives as output i lies two behind it.
+  size_t cache(size_t i) const { return first + 4 * (i / 2) + i % 2; }
+};
+
+Result<CachedInputs> cached_inputs(const Project& project, const DecodeRules& rules,
+                                   std::span<const Tensor> encoder_inputs, const std::vector<Tensor>& cross) {
+  const std::string& part = rules.roles.at("decoder_kv");
+  const std::vector<InputSpec>& specs = project.part(part)->inputs;
+  CachedInputs s;
+  s.first = 2 + encoder_inputs.size();  // an encoder's mask is the decoder's mask over the sentence
+  if (cross.empty() || cross.size() % 2 != 0 || specs.size() != s.first + 2 * cross.size())
+    return Diag(diag::shape_mismatch, "part '" + part + "' does not take what part '" + rules.roles.at("cross_kv") +
+                                          "' gives: tokens, position, masks, and self and cross keys and values");
+  s.inputs.resize(specs.size());
+  for (size_t i = 2; i < specs.size(); ++i) s.inputs[i] = Tensor::zeros(DType::f32, specs[i].type.shape);
+  if (s.inputs[2].count() != rules.max_tokens + 1)
+    return Diag(diag::shape_mismatch, "part '" + part + "': the mask must have " +
+                                          std::to_string(rules.max_tokens + 1) + " elements, max_tokens and one");
+  for (size_t i = 1; i < encoder_inputs.size(); ++i) s.inputs[2 + i] = encoder_inputs[i];
+  for (size_t i = 0; i < cross.size(); ++i) s.inputs[s.cache(i) + 2] = cross[i];
+  for (float& m : s.inputs[2].mut<float>().first(static_cast<size_t>(rules.max_tokens))) m = rules.masked;
+  return s;
+}
+
+// Writes `row` [blocks..., 1, width] into row `position` of `cache` [blocks..., rows, width]; false when they do not
+// fit.
+bool append_row(Tensor& cache, const Tensor& row, size_t rows, size_t position) {
+  if (row.dtype != DType::f32 || row.shape.empty() || row.shape.back() <= 0) return false;
+  const auto width = static_cast<size_t>(row.shape.back()), total = static_cast<size_t>(row.count());
+  if (total * rows != static_cast<size_t>(cache.count())) return false;
+  const std::span<const float> from = row.as<float>();
+  const std::span<float> to = cache.mut<float>();
+  for (size_t at = 0; at < total; at += width)
+    std::copy_n(from.begin() + static_cast<std::ptrdiff_t>(at), width,
+                to.begin() + static_cast<std::ptrdiff_t>(at * rows + position * width));
+  return true;
 }
 
 // Logits behind the last of `tokens`; valid until the next call.
@@ -106,37 +150,65 @@ bool has_cached_loop(const Project& project, const DecodeRules& rules) {
   return project.part(rules.roles.at("cross_kv")) && project.part(rules.roles.at("decoder_kv"));
 }
 
-Result<std::vector<Proof>> run_asr(const App& app, const Project& project, const std::vector<SampleFile>& samples,
-                                   const PartRunner& run, Json& results) {
+std::vector<int64_t> ids_of(const Tensor& t) {
+  std::vector<int64_t> out;
+  for (int64_t i = 0; i < t.count(); ++i) out.push_back(get_int(t, i));
+  return out;
+}
+
+Proof ids_proof(const std::string& sample, bool cached, std::span<const int64_t> expected, std::span<const int64_t> got,
+                Json& results) {
+  Proof p{"",
+          cached ? "ported parts chained, cached decoder = PyTorch's greedy ids"
+                 : "ported parts chained = PyTorch's greedy ids",
+          sample,
+          "text",
+          {},
+          false};
+  const bool same = std::equal(expected.begin(), expected.end(), got.begin(), got.end());
+  p.result.verdict = same ? Verdict::pass : Verdict::fail;
+  if (!same) p.result.reason = first_difference(expected, got);
+  results.push_back(Json{{"sample", sample},
+                         {"loop", cached ? "kv" : "full"},
+                         {"expected", ids_json(expected)},
+                         {"got", ids_json(got)},
+                         {"verdict", std::string(name(p.result.verdict))}});
+  return p;
+}
+
+// Speech (`mel` to `ids`) and translation (`source` to `ids`).
+Result<std::vector<Proof>> run_text(const App& app, const Project& project, const std::vector<SampleFile>& samples,
+                                    const PartRunner& run, Json& results) {
   NPU_ASSIGN(const DecodeRules rules, read_decode_rules(project.task.decode));
+  const bool translation = project.task.kind == "nmt";
+  if (translation && (rules.source_tokens <= 0 || !has_cached_loop(project, rules)))
+    return Diag(diag::unsupported, "a translation task needs 'source_tokens' and the parts cross_kv and decoder_kv")
+        .in_file(project.task.decode);
+  const char* const from = translation ? "source" : "mel";
   std::vector<Proof> proofs;
-  Progress progress("decoding clips", app.quiet);
+  Progress progress(translation ? "translating sentences" : "decoding clips", app.quiet);
   for (const SampleFile& s : samples) {
     progress.update(static_cast<double>(proofs.size()) / static_cast<double>(samples.size()), s.path);
-    const Tensor* mel = s.find("mel") ? s.find("mel") : s.find("in.0");
+    const Tensor* source = s.find(from) ? s.find(from) : s.find("in.0");
     const Tensor* ids = s.find("ids") ? s.find("ids") : s.find("out.0");
-    if (!mel || !ids) return Diag(diag::bad_input_data, "an ASR sample needs 'mel' and 'ids'").in_file(s.path);
-    std::vector<int64_t> expected;
-    for (int64_t i = 0; i < ids->count(); ++i) expected.push_back(get_int(*ids, i));
-    for (const bool cached : {false, true}) {
-      if (cached && !has_cached_loop(project, rules)) continue;
-      NPU_ASSIGN(const std::vector<int64_t> got,
-                 (cached ? greedy_decode_cached : greedy_decode)(project, rules, *mel, run));
-      Proof p{"",
-              cached ? "ported parts chained, cached decoder = PyTorch's greedy ids"
-                     : "ported parts chained = PyTorch's greedy ids",
-              std::filesystem::path(s.path).stem().string(),
-              "text",
-              {},
-              false};
-      p.result.verdict = expected == got ? Verdict::pass : Verdict::fail;
-      if (expected != got) p.result.reason = first_difference(expected, got);
-      results.push_back(Json{{"sample", p.sample},
-                             {"loop", cached ? "kv" : "full"},
-                             {"expected", ids_json(expected)},
-                             {"got", ids_json(got)},
-                             {"verdict", std::string(name(p.result.verdict))}});
-      proofs.push_back(std::move(p));
+    if (!source || !ids)
+      return Diag(diag::bad_input_data, std::string("a sample of this task needs '") + from + "' and 'ids'")
+          .in_file(s.path);
+    std::vector<Tensor> inputs{*source};
+    if (translation) {
+      auto made = source_inputs(rules, ids_of(*source));
+      if (!made) return std::move(made).error().in_file(s.path);
+      inputs = std::move(*made);
+    }
+    const std::string sample = std::filesystem::path(s.path).stem().string();
+    const std::vector<int64_t> expected = ids_of(*ids);
+    if (!translation) {
+      NPU_ASSIGN(const std::vector<int64_t> got, greedy_decode(project, rules, *source, run));
+      proofs.push_back(ids_proof(sample, false, expected, got, results));
+    }
+    if (has_cached_loop(project, rules)) {
+      NPU_ASSIGN(const std::vector<int64_t> got, greedy_decode_cached(project, rules, inputs, run));
+      proofs.push_back(ids_proof(sample, true, expected, got, results));
     }
   }
   return proofs;
@@ -184,26 +256,34 @@ Result<DecodeRules> read_decode_rules(const std::string& path) {
   NPU_ASSIGN(const Json j, parse_json(text, path));
   if (!j.is_object()) return Diag(diag::corrupt, "decoding rules must be a JSON object").in_file(path);
   DecodeRules r;
-  NPU_ASSIGN(r.initial_tokens, id_list(j, "initial_tokens", path));
+  if (j.value("kind", Json()) == "marian_greedy") {
+    NPU_ASSIGN(const int64_t start, integer(j, "decoder_start_token", path));
+    r.initial_tokens = {start};
+    NPU_ASSIGN(r.eot, integer(j, "eos", path));
+    NPU_ASSIGN(r.source_tokens, integer(j, "source_tokens", path));
+    r.masked = -1e9F;
+  } else {
+    NPU_ASSIGN(r.initial_tokens, id_list(j, "initial_tokens", path));
+    NPU_ASSIGN(r.suppress_first, id_list(j, "suppress_first", path));
+    NPU_ASSIGN(r.eot, integer(j, "eot", path));
+  }
   NPU_ASSIGN(r.suppress_tokens, id_list(j, "suppress_tokens", path));
-  NPU_ASSIGN(r.suppress_first, id_list(j, "suppress_first", path));
-  NPU_ASSIGN(r.eot, integer(j, "eot", path));
   NPU_ASSIGN(r.pad_token, integer(j, "pad_token", path));
   NPU_ASSIGN(r.max_tokens, integer(j, "max_tokens", path));
   NPU_ASSIGN(r.max_new_tokens, integer(j, "max_new_tokens", path));
   if (j.contains("parts") && j["parts"].is_object())
     for (const auto& [role, part] : j["parts"].items())
       if (part.is_string()) r.roles[role] = part.get<std::string>();
-  if (r.max_tokens <= 0 || r.max_tokens > 65536 || r.initial_tokens.empty() ||
-      static_cast<int64_t>(r.initial_tokens.size()) > r.max_tokens)
+  if (r.max_tokens <= 0 || r.max_tokens > 65536 || r.source_tokens < 0 || r.source_tokens > 65536 ||
+      r.initial_tokens.empty() || static_cast<int64_t>(r.initial_tokens.size()) > r.max_tokens)
     return Diag(diag::corrupt, "impossible token counts").in_file(path);
   return r;
 }
 
 Result<std::vector<int64_t>> greedy_decode(const Project& project, const DecodeRules& rules, const Tensor& features,
                                            const PartRunner& run) {
-  NPU_ASSIGN(const ProjectLink* const link, decoder_link(project, rules));
-  NPU_ASSIGN(const Tensor encoded, encode(*link, features, run));
+  NPU_ASSIGN(const ProjectLink* const link, link_to(project, rules, {"decoder"}));
+  NPU_ASSIGN(const Tensor encoded, encode(*link, {&features, 1}, run));
   const ProjectPart& decoder = *project.part(link->to_part);
   std::vector<Tensor> inputs(2);
   size_t audio = 1;
@@ -225,42 +305,39 @@ Result<std::vector<int64_t>> greedy_decode(const Project& project, const DecodeR
   });
 }
 
+Result<std::vector<Tensor>> source_inputs(const DecodeRules& rules, std::span<const int64_t> ids) {
+  const auto length = static_cast<size_t>(rules.source_tokens);
+  if (ids.empty() || ids.size() > length)
+    return Diag(diag::bad_input_data, "a sentence of " + std::to_string(ids.size()) +
+                                          " tokens; the encoder takes 1 to " + std::to_string(length));
+  std::vector<int64_t> tokens(length, rules.pad_token);
+  std::copy(ids.begin(), ids.end(), tokens.begin());
+  Tensor mask = Tensor::zeros(DType::f32, {1, 1, 1, rules.source_tokens});
+  for (float& m : mask.mut<float>().subspan(ids.size())) m = rules.masked;
+  return std::vector<Tensor>{Tensor::of<int64_t>({1, rules.source_tokens}, std::span<const int64_t>(tokens)), mask};
+}
+
 Result<std::vector<int64_t>> greedy_decode_cached(const Project& project, const DecodeRules& rules,
-                                                  const Tensor& features, const PartRunner& run) {
-  NPU_ASSIGN(const ProjectLink* const link, decoder_link(project, rules));
-  NPU_ASSIGN(const Tensor encoded, encode(*link, features, run));
-  const Tensor audio[] = {encoded};
-  NPU_ASSIGN(const std::vector<Tensor> cross, run(rules.roles.at("cross_kv"), audio));
+                                                  std::span<const Tensor> encoder_inputs, const PartRunner& run) {
+  NPU_ASSIGN(const ProjectLink* const link, link_to(project, rules, {"cross_kv", "decoder"}));
+  NPU_ASSIGN(const Tensor encoded, encode(*link, encoder_inputs, run));
+  NPU_ASSIGN(const std::vector<Tensor> cross, run(rules.roles.at("cross_kv"), {&encoded, 1}));
+  NPU_ASSIGN(CachedInputs step, cached_inputs(project, rules, encoder_inputs, cross));
   const std::string& part = rules.roles.at("decoder_kv");
-  const std::vector<InputSpec>& specs = project.part(part)->inputs;
-  if (cross.empty() || cross.size() % 2 != 0 || specs.size() != 3 + 2 * cross.size())
-    return Diag(diag::shape_mismatch,
-                "part '" + part + "' does not take what part '" + rules.roles.at("cross_kv") +
-                    "' gives: tokens, position, mask, and per layer self and cross keys and values");
-  std::vector<Tensor> inputs(specs.size());
-  for (size_t i = 2; i < specs.size(); ++i) inputs[i] = Tensor::zeros(DType::f32, specs[i].type.shape);
-  for (size_t i = 0; i < cross.size(); ++i) inputs[3 + 4 * (i / 2) + 2 + i % 2] = cross[i];
-  const auto context = static_cast<size_t>(rules.max_tokens);
-  for (float& m : inputs[2].mut<float>().first(context)) m = kMasked;
   std::vector<Tensor> out;
   size_t position = 0;
   return greedy_loop(rules, [&](std::span<const int64_t> tokens) -> Result<std::span<const float>> {
     for (; position < tokens.size(); ++position) {
-      inputs[0] = Tensor::of<int64_t>({1, 1}, {tokens[position]});
-      inputs[1] = Tensor::of<int64_t>({1, 1}, {static_cast<int64_t>(position)});
-      NPU_ASSIGN(out, run(part, inputs));
+      step.inputs[0] = Tensor::of<int64_t>({1, 1}, {tokens[position]});
+      step.inputs[1] = Tensor::of<int64_t>({1, 1}, {static_cast<int64_t>(position)});
+      NPU_ASSIGN(out, run(part, step.inputs));
       if (out.size() != 1 + cross.size() || out[0].dtype != DType::f32)
-        return Diag(diag::shape_mismatch, "part '" + part + "' must give logits and a key and a value per layer");
-      for (size_t i = 0; i < cross.size(); ++i) {
-        Tensor& cache = inputs[3 + 4 * (i / 2) + i % 2];
-        const std::span<const float> row = out[1 + i].as<float>();
-        if (row.size() * context != static_cast<size_t>(cache.count()))
+        return Diag(diag::shape_mismatch, "part '" + part + "' must give logits and a new row for each of its caches");
+      for (size_t i = 0; i < cross.size(); ++i)
+        if (!append_row(step.inputs[step.cache(i)], out[1 + i], static_cast<size_t>(rules.max_tokens), position))
           return Diag(diag::shape_mismatch,
                       "part '" + part + "': output " + std::to_string(1 + i) + " is no cache row");
-        std::copy(row.begin(), row.end(),
-                  cache.mut<float>().begin() + static_cast<std::ptrdiff_t>(position * row.size()));
-      }
-      inputs[2].mut<float>()[position] = 0;
+      step.inputs[2].mut<float>()[position] = 0;
     }
     return out[0].as<float>();
   });
@@ -269,7 +346,7 @@ Result<std::vector<int64_t>> greedy_decode_cached(const Project& project, const 
 Result<std::vector<Proof>> run_task(const App& app, const Project& project, const PartRunner& run, Json& results) {
   results = Json::array();
   NPU_ASSIGN(const std::vector<SampleFile> samples, read_samples(project.task.samples));
-  if (project.task.kind == "asr") return run_asr(app, project, samples, run, results);
+  if (project.task.kind == "asr" || project.task.kind == "nmt") return run_text(app, project, samples, run, results);
   return run_single(project, samples, run, results);
 }
 

@@ -9,7 +9,7 @@ packages_build="cmake ninja-build g++ ccache mold libdnnl-dev ocl-icd-opencl-dev
   libsndfile1-dev libsoxr-dev libkissfft-dev libpng-dev libjpeg62-turbo-dev
   libsentencepiece-dev pkg-config"
 packages_test="libgtest-dev libgmock-dev clang-16 libclang-rt-16-dev python3-torch python3-torchvision python3-numpy python3-venv
-  libopenblas0-pthread g++-aarch64-linux-gnu qemu-user"
+  python3-sentencepiece libopenblas0-pthread g++-aarch64-linux-gnu qemu-user"
 
 stage_name=
 stage_start=0

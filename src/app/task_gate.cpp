@@ -261,7 +261,7 @@ Result<DecodeRules> read_decode_rules(const std::string& path) {
     r.initial_tokens = {start};
     NPU_ASSIGN(r.eot, integer(j, "eos", path));
     NPU_ASSIGN(r.source_tokens, integer(j, "source_tokens", path));
-    r.masked = -1e9F;
+    r.masked = j.contains("masked") && j["masked"].is_number() ? j["masked"].get<float>() : -1e9F;
   } else {
     NPU_ASSIGN(r.initial_tokens, id_list(j, "initial_tokens", path));
     NPU_ASSIGN(r.suppress_first, id_list(j, "suppress_first", path));

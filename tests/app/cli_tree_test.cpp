@@ -28,9 +28,10 @@ TEST_P(DemoTree, IsTheListedOne) {
   EXPECT_EQ(pages, 1U);
 }
 
-INSTANTIATE_TEST_SUITE_P(Demos, DemoTree, ::testing::Values("edsr-nano", "whisper-nano"), [](const auto& test) {
-  return std::string(test.param).substr(0, std::string(test.param).find('-'));
-});
+INSTANTIATE_TEST_SUITE_P(Demos, DemoTree, ::testing::Values("edsr-nano", "marian-nano", "whisper-nano"),
+                         [](const auto& test) {
+                           return std::string(test.param).substr(0, std::string(test.param).find('-'));
+                         });
 
 }  // namespace
 }  // namespace npuport::testing

@@ -69,5 +69,98 @@ TEST(GreedyDecodeTest, TiesGoToTheLowerIdAndNaNFails) {
   EXPECT_FALSE(s.decode({{3}}));
 }
 
+// A scripted translator of stacked caches [2,1,4,2]: its rows and answers follow from token and position.
+struct Translator {
+  Translator() {
+    const auto input = [](const char* name, DType dtype, std::vector<int64_t> shape) {
+      InputSpec spec;
+      spec.name = name;
+      spec.type.dtype = dtype;
+      spec.type.shape = std::move(shape);
+      return spec;
+    };
+    project.parts.resize(3);
+    project.parts[0].name = "encoder";
+    project.parts[1].name = "cross_kv";
+    project.parts[2].name = "decoder_kv";
+    project.parts[2].inputs = {
+        input("tokens", DType::i64, {1, 1}),        input("position", DType::i64, {1, 1}),
+        input("mask", DType::f32, {1, 1, 1, 5}),    input("cross_mask", DType::f32, {1, 1, 1, 3}),
+        input("self_k", DType::f32, {2, 1, 4, 2}),  input("self_v", DType::f32, {2, 1, 4, 2}),
+        input("cross_k", DType::f32, {2, 1, 3, 2}), input("cross_v", DType::f32, {2, 1, 3, 2})};
+    project.links = {{"encoder", 0, "cross_kv", "hidden"}, {"cross_kv", 0, "decoder_kv", "cross_k"}};
+    rules.initial_tokens = {8};
+    rules.suppress_tokens = {8};
+    rules.eot = 9;
+    rules.pad_token = 8;
+    rules.source_tokens = 3;
+    rules.max_tokens = 4;
+    rules.max_new_tokens = 3;
+    rules.masked = -1e9F;
+  }
+  static Tensor row(int64_t position, float sign) {
+    const auto p = static_cast<float>(position + 1) * sign;
+    return Tensor::of<float>({2, 1, 1, 2}, {p, p + 0.25F, p + 100, p + 100.25F});
+  }
+  Result<std::vector<Tensor>> step(std::span<const Tensor> in) {
+    const int64_t position = get_int(in[1], 0);
+    EXPECT_EQ(in.size(), 8U);
+    for (int64_t i = 0; i < 5; ++i)
+      EXPECT_EQ(in[2].as<float>()[static_cast<size_t>(i)], i < position || i == 4 ? 0.0F : -1e9F);
+    EXPECT_THAT(in[3].as<float>(), ElementsAre(0, 0, -1e9F));
+    EXPECT_EQ(in[6].as<float>()[0], 6.0F);
+    EXPECT_EQ(in[7].as<float>()[0], 7.0F);
+    for (const size_t cache : {size_t{4}, size_t{5}})
+      for (int64_t layer = 0; layer < 2; ++layer)
+        for (int64_t r = 0; r < 4; ++r) {
+          const float made = row(r, cache == 4 ? 1 : -1).as<float>()[static_cast<size_t>(2 * layer + 1)];
+          EXPECT_EQ(in[cache].as<float>()[static_cast<size_t>((layer * 4 + r) * 2 + 1)], r < position ? made : 0.0F)
+              << "layer " << layer << ", row " << r << " at position " << position;
+        }
+    Tensor logits = Tensor::zeros(DType::f32, {1, 1, 10});
+    logits.mut<float>()[static_cast<size_t>(get_int(in[0], 0) == 8 ? 3 : get_int(in[0], 0) + 1)] = 1;
+    logits.mut<float>()[8] = 5;  // suppressed
+    return std::vector<Tensor>{logits, row(position, 1), row(position, -1)};
+  }
+  Result<std::vector<int64_t>> translate(std::span<const int64_t> ids) {
+    NPU_ASSIGN(const std::vector<Tensor> inputs, source_inputs(rules, ids));
+    EXPECT_THAT(inputs[0].as<int64_t>(), ElementsAre(5, 0, 8));
+    return greedy_decode_cached(
+        project, rules, inputs,
+        [&](const std::string& part, std::span<const Tensor> in) -> Result<std::vector<Tensor>> {
+          if (part == "decoder_kv") return step(in);
+          if (part == "encoder") return std::vector<Tensor>{Tensor::zeros(DType::f32, {1, 3, 2})};
+          const std::vector<float> k(12, 6.0F), v(12, 7.0F);
+          return std::vector<Tensor>{Tensor::of<float>({2, 1, 3, 2}, std::span<const float>(k)),
+                                     Tensor::of<float>({2, 1, 3, 2}, std::span<const float>(v))};
+        });
+  }
+  Project project;
+  DecodeRules rules;
+};
+
+TEST(GreedyDecodeTest, StackedCachesAreFilledRowByRowInEveryLayer) {
+  Translator t;
+  const std::vector<int64_t> ids{5, 0};
+  EXPECT_THAT(*t.translate(ids), ElementsAre(3, 4, 5));
+  t.rules.eot = 5;
+  EXPECT_THAT(*t.translate(ids), ElementsAre(3, 4));
+}
+
+TEST(GreedyDecodeTest, SentencesMustFitTheEncoder) {
+  const Translator t;
+  EXPECT_FALSE(source_inputs(t.rules, {}));
+  const std::vector<int64_t> ids{1, 2, 3, 4};
+  EXPECT_FALSE(source_inputs(t.rules, ids));
+  EXPECT_TRUE(source_inputs(t.rules, std::span(ids).first(3)));
+}
+
+TEST(GreedyDecodeTest, AMaskOfAnotherLengthIsRefused) {
+  Translator t;
+  t.rules.max_tokens = 5;
+  const std::vector<int64_t> ids{5, 0};
+  EXPECT_FALSE(t.translate(ids));
+}
+
 }  // namespace
 }  // namespace npuport::app

@@ -1,8 +1,10 @@
 """The Marian template against the equations written out once more, and its way through `trace`."""
 
+import importlib.util
 import json
 import math
 import os
+import random
 import shutil
 import unittest
 
@@ -10,6 +12,7 @@ import numpy as np
 import torch
 from npuport_torch import marian_text, template
 from npuport_torch.errors import HelperError
+from npuport_torch.samples import flatten
 from support import ROOT, SHARED, TempCase, helper
 
 CONFIG = {"d_model": 16, "encoder_layers": 2, "decoder_layers": 3, "encoder_attention_heads": 4, "decoder_attention_heads": 2,
@@ -252,6 +255,83 @@ class Text(TempCase):
         self.tokenizer.ids[">>mlg<<"] = 7
         self.assertEqual(self.tokenizer.encode(">>mlg<< Hello")[0], 7)
         self.assertEqual(self.tokenizer.encode(">>mlg<< Hello")[1:], self.tokenizer.encode("Hello"))
+
+
+def trainer():
+    spec = importlib.util.spec_from_file_location("marian_nano_train", os.path.join(DEMO, "train.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Demo(TempCase):
+    """demo/marian-nano: its grammar, and that it holds what the helper makes."""
+
+    def rows(self):
+        with open(os.path.join(DEMO, "sentences.tsv"), encoding="utf-8") as f:
+            return [line.rstrip("\n").split("\t") for line in f][1:]
+
+    def test_grammar(self):
+        t = trainer()
+        for n, en, de in ((0, "zero", "null"), (1, "one", "eins"), (21, "twenty-one", "einundzwanzig"), (101, "one hundred and one", "einhunderteins"),
+                          (317, "three hundred and seventeen", "dreihundertsiebzehn"), (1066, "one thousand and sixty-six", "eintausendsechsundsechzig")):
+            self.assertEqual((t.english(n), t.german(n)), (en, de))
+        self.assertEqual([t.ordinal(n) for n in (1, 3, 7, 16, 21, 30)],
+                         [("first", "ersten"), ("third", "dritten"), ("seventh", "siebten"), ("sixteenth", "sechzehnten"),
+                          ("twenty-first", "einundzwanzigsten"), ("thirtieth", "dreißigsten")])
+        rng, made = random.Random(5), {}
+        for _ in range(3000):
+            en, de = t.sentence(rng)
+            self.assertEqual(made.setdefault(en, de), de)  # one translation for each sentence
+
+    def test_sentences_were_held_out_and_are_right(self):
+        t, rows = trainer(), self.rows()
+        self.assertGreaterEqual(len(rows), 8)
+        for name, source, text, reference in rows:
+            self.assertTrue(t.held_out(source), source)
+            self.assertEqual(text, reference)
+        self.assertEqual([r[0] + ".npz" for r in rows], sorted(os.listdir(os.path.join(DEMO, "sentences"))))
+
+    def test_traced_again_from_its_own_weights(self):
+        # No checkpoint is needed: the archives' weights, under their names, are one.
+        names = {"shared": "model.shared", "encoder": "model.encoder", "decoder": "model.decoder", "final_logits_bias": "final_logits_bias"}
+        state = {}
+        for part in ("encoder", "decoder_kv"):
+            for key, value in torch.jit.load(os.path.join(DEMO, part + ".pt")).state_dict().items():
+                first, dot, rest = key.partition(".")
+                if first in names and rest != "positions":
+                    state[names[first] + dot + rest] = value
+        torch.save(state, self.path("pytorch_model.bin"))
+        for name in marian_text.FILES.values():
+            shutil.copy(os.path.join(DEMO, name), self.path(name))
+        with open(self.path("vocab.json"), encoding="utf-8") as f:
+            self.write("config.json", json.dumps(trainer().make_config(json.load(f))))
+        given = [os.path.join(DEMO, "sentences", name) for name in sorted(os.listdir(os.path.join(DEMO, "sentences")))]
+        data = given
+        try:
+            import sentencepiece  # noqa: F401
+            data = [self.write("sentences.txt", "".join(f"{r[1]}\t{r[3]}\n" for r in self.rows()))]
+        except ImportError:
+            pass
+        code, _, log = helper("trace", self.path("pytorch_model.bin"), "--template", "marian", "--half-storage", "--name", "marian_nano", "--set", "source_tokens=40",
+                              "--set", "max_tokens=40",
+                              "--data", *data, "-o", self.path("again"))
+        self.assertEqual(code, 0, log)
+        for path in given:
+            a, b = np.load(path), np.load(self.path("again", "sentences", os.path.basename(path)))
+            for key in ("source", "ids"):
+                self.assertEqual(a[key].tolist(), b[key].tolist(), path)
+        same = ["marian_decode.json", "port.toml", *marian_text.FILES.values()] + (["sentences.tsv"] if data is not given else [])
+        for name in same:
+            with open(os.path.join(DEMO, name), "rb") as x, open(self.path("again", name), "rb") as y:
+                self.assertEqual(x.read(), y.read(), name)
+        for part in ("encoder", "cross_kv", "decoder_kv"):
+            a, b = (torch.jit.load(os.path.join(d, part + ".pt")) for d in (DEMO, self.path("again")))
+            s = np.load(os.path.join(DEMO, "samples", part, "000.npz"))
+            x = [torch.from_numpy(s[f"in.{k}"]) for k in range(sum(n.startswith("in.") for n in s.files))]
+            for got, want, kept in zip(flatten(b(*x)), flatten(a(*x)), [s[n] for n in s.files if n.startswith("out.")]):
+                self.assertTrue(torch.equal(got, want), part)
+                self.assertLess(np.abs(want.detach().numpy() - kept).max(), 1e-4, part)
 
 
 if __name__ == "__main__":

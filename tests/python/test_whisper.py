@@ -343,7 +343,8 @@ class Demo(TempCase):
             self.assertEqual(np.load(os.path.join(DEMO, "clips", name + ".npz"))["ids"].tolist(), ids, name)
 
     def test_no_paths_of_the_machine_inside(self):
-        for project, part in (("whisper-nano", "encoder"), ("whisper-nano", "decoder"), ("whisper-nano", "decoder_kv"), ("edsr-nano", "edsr")):
+        for project, part in (("whisper-nano", "encoder"), ("whisper-nano", "decoder"), ("whisper-nano", "decoder_kv"), ("edsr-nano", "edsr"),
+                              ("marian-nano", "encoder"), ("marian-nano", "cross_kv"), ("marian-nano", "decoder_kv")):
             with open(os.path.join(ROOT, "demo", project, part + ".pt"), "rb") as f:
                 data = f.read()
             self.assertNotIn(os.path.join(ROOT, "python").encode(), data)

@@ -64,7 +64,7 @@ class Attention(nn.Module):
         """k, v: keys and values [1, rows, width] of what is looked at."""
         q, k, v = (self.split(t) for t in (self.q_proj(x) * self.scale, k, v))
         y = torch.softmax(q @ k.transpose(-1, -2) + mask, dim=-1) @ v
-        return self.out_proj(y.transpose(1, 2).reshape(x.shape))
+        return self.out_proj(y.transpose(1, 2).flatten(2))
 
     def split(self, t):
         return t.view(t.shape[0], t.shape[1], self.heads, -1).transpose(1, 2)
@@ -158,9 +158,10 @@ class DecoderKV(nn.Module):
         x = d.embedded(tokens)
         x = x + F.embedding(position, d.table()[:self.rows].to(x.dtype))
         new_k, new_v = [], []
-        for n, layer in enumerate(d.layers):
+        # unbind, not self_k[n]: an integer index is exported to ONNX as Gather
+        for layer, own_k, own_v, far_k, far_v in zip(d.layers, *(c.unbind(0) for c in (self_k, self_v, cross_k, cross_v))):
             k, v = layer.self_attn.k_proj(x), layer.self_attn.v_proj(x)
-            x = layer(x, torch.cat([self_k[n], k], 1), torch.cat([self_v[n], v], 1), mask, cross_k[n], cross_v[n], cross_mask)
+            x = layer(x, torch.cat([own_k, k], 1), torch.cat([own_v, v], 1), mask, far_k, far_v, cross_mask)
             new_k.append(k)
             new_v.append(v)
         logits = F.linear(x, self.head.weight.to(x.dtype)) + self.final_logits_bias.to(x.dtype)

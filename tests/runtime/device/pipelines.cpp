@@ -1,5 +1,6 @@
 // Runs on the device (or under qemu): device_pipelines speech PORT SOUND BACKEND prints language and text;
-// device_pipelines picture PORT PICTURE BACKEND RESULT.png enlarges.
+// device_pipelines picture PORT PICTURE BACKEND RESULT.png enlarges; device_pipelines text PORT SENTENCE BACKEND
+// translates.
 #include <cstdio>
 #include <string_view>
 
@@ -8,6 +9,10 @@
 #include "pipelines/whisper/mel.h"
 #include "pipelines/whisper/network.h"
 #include "pipelines/whisper/transcribe.h"
+#ifdef NPUPORT_TRANSLATE
+#include "pipelines/marian/network.h"
+#include "pipelines/marian/translate.h"
+#endif
 #ifdef DEVICE_HAS_HOST_BACKEND
 #include "runtime/npuport_runtime_host.h"
 #endif
@@ -36,6 +41,18 @@ Status enlarge(const std::string& port, const std::string& picture, const std::s
   return write_picture(large.picture, result);
 }
 
+#ifdef NPUPORT_TRANSLATE
+Result<std::string> translation_of(const std::string& port, const std::string& sentence, const std::string& backend) {
+  NPU_ASSIGN(const marian::Model model, marian::open_port(port, backend, {}));
+  NPU_ASSIGN(const marian::Tokenizer tokenizer,
+             marian::Tokenizer::read(model.source_spm, model.target_spm, model.vocab, model.rules));
+  NPU_ASSIGN(const auto network, marian::PartNetwork::open(model, 2));
+  NPU_ASSIGN(const marian::Translation one, marian::translate(*network, tokenizer, model.rules, sentence, 1));
+  NPU_ASSIGN(const marian::Translation two, marian::translate(*network, tokenizer, model.rules, sentence, 2));
+  return one.text + " | " + two.text;
+}
+#endif
+
 int failed(const Diag& d) {
   std::printf("FAILED: %s\n", d.message.c_str());
   return 1;
@@ -54,6 +71,14 @@ int main(int argc, char** argv) {
     std::printf("%s\n", text->c_str());
     return 0;
   }
+#ifdef NPUPORT_TRANSLATE
+  if (what == "text" && argc == 5) {
+    const Result<std::string> text = translation_of(argv[2], argv[3], argv[4]);
+    if (!text) return failed(text.error());
+    std::printf("%s\n", text->c_str());
+    return 0;
+  }
+#endif
   if (what == "picture" && argc == 6) {
     const Status done = enlarge(argv[2], argv[3], argv[4], argv[5]);
     return done ? 0 : failed(done.error());

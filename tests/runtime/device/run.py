@@ -97,6 +97,17 @@ def write_picture(path, width, height):
           chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
 
 
+def translate_there(args, on_device, backend, options):
+    """One bundled sentence, greedily and with two beams: PyTorch's text both times."""
+    port = os.path.join(args.build, "text-port")
+    port_of(args, "marian-nano", port, *options)
+    with open(os.path.join(ROOT, "demo", "marian-nano", "sentences.tsv"), encoding="utf-8") as f:
+        sentence, wanted = f.read().splitlines()[1].split("\t")[1:3]
+    text = on_device("text", port, sentence, backend)
+    assert text == f"{wanted} | {wanted}\n", text
+    return text.strip()
+
+
 def pipelines(args):
     if not os.path.isdir(args.sysroot):
         print(f"SKIPPED: {args.sysroot} is not there (tools/arm64-sysroot fetches it)")
@@ -138,7 +149,10 @@ def pipelines(args):
                            "-o", here], check=True, capture_output=True, text=True)
     psnr = float(json.loads(told.stdout)[0]["reference"]["psnr"])
     assert psnr > 60, f"PSNR {psnr} dB between the two machines' pictures"
-    print("pipelines ok on", backend + ":", said.strip(), "PSNR", psnr)
+    translated = "no translation: the folder of libraries has no SentencePiece"
+    if os.path.exists(os.path.join(libraries, "libsentencepiece.so")):
+        translated = translate_there(args, on_device, backend, options)
+    print("pipelines ok on", backend + ":", said.strip(), "PSNR", psnr, translated)
     return 0
 
 

@@ -330,6 +330,7 @@ Analysis analyse(const std::string& part, const Graph& g, const Target& target, 
   std::stable_sort(a.entries.begin(), a.entries.end(), [](const AnalysisEntry& x, const AnalysisEntry& y) {
     return std::pair(rank_of(x.status), x.op) < std::pair(rank_of(y.status), y.op);
   });
+  a.lessons = plan_lessons(g, a.entries, ledger, target);
   return a;
 }
 
@@ -375,6 +376,11 @@ std::string analysis_markdown(const std::vector<Analysis>& parts, const Target& 
     out += "### Plan, before and after\n\n";
     before_after(out, *ledgers[i]);
   }
+  CitedLessons cited;
+  for (const Analysis& a : parts)
+    for (const Citation& l : a.lessons) cited.add(*l.lesson, a.part + ": " + l.because);
+  if (const std::string lessons = cited.markdown(); !lessons.empty())
+    out += "## Lessons this plan follows\n\n" + lessons + "\n`npuport lessons ID` tells cause and cure.\n\n";
   out +=
       "## Risk\n\nlow: exact replacement; middle: exact for the declared domain, or moved to the host; high: "
       "approximate, or none found.\n\n## Reference projects\n\nThe bundled demos (whisper-nano, edsr-nano) show a "
@@ -391,7 +397,10 @@ Json analysis_json(const std::vector<Analysis>& parts, const Target& target) {
            {"weight_bytes", a.weight_bytes},
            {"activation_bytes", a.activation_bytes},
            {"largest_activation", a.largest_activation},
+           {"lessons", Json::array()},
            {"operators", Json::array()}};
+    for (const Citation& l : a.lessons)
+      p["lessons"].push_back(Json{{"id", std::string(l.lesson->id)}, {"because", l.because}});
     for (const AnalysisEntry& e : a.entries) {
       Json places = Json::array();
       for (const Origin& o : e.places)

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "app/plan_lessons.h"
 #include "base/json.h"
 #include "frontends/frontend.h"
 #include "passes/context.h"
@@ -33,6 +34,7 @@ struct Analysis {
   std::string part, target;
   std::vector<AnalysisEntry> entries;  // sorted: impossible, host, rewrite, ok; then by name
   int64_t macs = 0, weight_bytes = 0, activation_bytes = 0, largest_activation = 0;
+  std::vector<Citation> lessons;  // what the plan follows
   bool feasible() const;
 };
 

@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "base/lessons.h"
+
 namespace npuport::app {
 
 void App::log(int level, const std::string& line) const {
@@ -31,6 +33,7 @@ Json diag_json(const Diag& d) {
   put("tensor", d.where.tensor);
   put("source", d.where.source);
   put("next", d.hint);
+  if (const Lesson* l = lesson_of(d)) j["lesson"] = std::string(l->id);
   for (const Diag& note : d.notes) j["notes"].push_back(diag_json(note));
   return j;
 }

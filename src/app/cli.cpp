@@ -52,6 +52,7 @@ struct Arguments {
   double peak = 0;
   AnalyzeArgs analyze;
   TargetsArgs targets;
+  LessonsArgs lessons;
   CompileArgs compile;
   TraceArgs trace;
   PortArgs port;
@@ -162,6 +163,13 @@ void add_targets(CLI::App& root, Arguments& a, std::function<CommandResult()>& a
   c->add_option("NAME", a.targets.name, "target name or TOML file");
   c->footer("Examples:\n  npuport targets\n  npuport targets mt8371\n  npuport --json targets my-board.toml");
   c->callback([&] { action = [&] { return targets(a.app, a.targets); }; });
+}
+
+void add_lessons(CLI::App& root, Arguments& a, std::function<CommandResult()>& action) {
+  CLI::App* c = root.add_subcommand("lessons", "what plans, reports and messages cite: situation, cause, what to do");
+  c->add_option("ID", a.lessons.id, "one of them, as cited: NPU-E01");
+  c->footer("Examples:\n  npuport lessons\n  npuport lessons NPU-E01\n  npuport --json lessons");
+  c->callback([&] { action = [&] { return lessons(a.app, a.lessons); }; });
 }
 
 void add_upscale(CLI::App& root, Arguments& a, std::function<CommandResult()>& action) {
@@ -525,6 +533,7 @@ int run_cli(int argc, char** argv) {
 #endif
   add_diagnose(root, a, action);
   add_targets(root, a, action);
+  add_lessons(root, a, action);
   add_doctor(root, a, action);
   add_completion(root, a, action);
   // `trace` hands its arguments to the helper unread.

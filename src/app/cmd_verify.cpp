@@ -100,6 +100,8 @@ Json bisection_json(const Bisection& b) {
               {"relative", b.relative},
               {"points", b.points},
               {"evaluations", b.evaluations},
+              {"tolerance", BisectOptions().tolerance},
+              {"lesson", b.lesson ? Json(std::string(b.lesson->id)) : Json()},
               {"sentence", b.sentence}};
 }
 
@@ -108,7 +110,9 @@ std::string bisection_text(const Bisection& b) {
   if (b.found)
     out += fmt::format("  node     {} ({})\n  scope    {}\n  source   {}\n  weights  {}\n  class    {}\n", b.node, b.op,
                        b.scope, b.source, join(b.weights, ", "), name(b.repair));
-  return out + fmt::format("  {} evaluations over {} values\n", b.evaluations, b.points);
+  if (b.lesson) out += fmt::format("  lesson   {} {}\n", b.lesson->id, b.lesson->title);
+  return out + fmt::format("  {} evaluations over {} values, each held to {:.0e} of its spread (NPU-V02)\n",
+                           b.evaluations, b.points, BisectOptions().tolerance);
 }
 
 }  // namespace

@@ -57,6 +57,13 @@ struct TargetsArgs {
 };
 CommandResult targets(const App& app, const TargetsArgs& args);
 
+struct LessonsArgs {
+  std::string id;  // empty: all
+};
+CommandResult lessons(const App& app, const LessonsArgs& args);
+// docs/lessons.md: the table of base/lessons.h for people.
+std::string lessons_markdown();
+
 CommandResult doctor(const App& app);
 
 struct CompileArgs {

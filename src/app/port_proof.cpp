@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <utility>
+
+#include "app/port_diagnose.h"
 
 #include "app/prepare_part.h"
 
@@ -56,12 +59,15 @@ Status prove_read_back(PortContext& c, PartRun& p, const std::string& path, cons
   exec.threads = c.run.app.threads;
   NPU_ASSIGN(Executor executor, Executor::create(back.graph, exec));
   const HostRunner host = host_runner({}, c.run.path("models"));
+  bool diagnosed = false;
   for (BoundSample& sample : p.samples) {
     NPU_ASSIGN(const std::vector<Tensor> file_inputs, to_file_inputs(p.contract, sample.inputs, host));
     NPU_ASSIGN(std::vector<Tensor> expected, run_rewritten(p, sample, file_inputs));
     NPU_ASSIGN(std::vector<Tensor> got, executor.run(file_inputs));
     s.proofs.push_back({p.spec->name, what, sample.name, "general",
                         compare_borders(std::move(got), std::move(expected), *p.spec), false});
+    if (s.proofs.back().result.verdict == Verdict::fail && !std::exchange(diagnosed, true))
+      diagnose_written(c, p, back.graph, file_inputs, s);
   }
   return {};
 }

@@ -16,6 +16,7 @@
 #include "base/atomic_file.h"
 #include "base/diag_codes.h"
 #include "base/hash.h"
+#include "base/lessons.h"
 #include "base/text.h"
 #include "drivers/diagnose/lint.h"
 #include "target/legality.h"
@@ -199,6 +200,18 @@ Status prove_rewrite(PortContext& c, PartRun& p, PortStep& s) {
   return {};
 }
 
+// ONNX on the way to TFLite works, and is the longer way (S1-26).
+void note_detour(const PortContext& c, const PartRun& p, PortStep& s) {
+  if (c.run.target.format != "tflite" || !p.spec->model.ends_with(".onnx")) return;
+  Diag d(diag::unverified,
+         "part " + p.spec->name + " comes as ONNX, and " + c.run.target.name +
+             " takes TFLite: what the exporter made of the model is ported, not the model",
+         "straight from PyTorch: `npuport trace` or torch.jit.trace, then port the .pt (lesson NPU-T02)");
+  d.severity = Severity::warning;
+  c.run.app.warn(d.in_file(p.spec->model));
+  s.problems.push_back(std::move(d));
+}
+
 }  // namespace
 
 Result<PortStep> step_import(PortContext& c) {
@@ -206,6 +219,7 @@ Result<PortStep> step_import(PortContext& c) {
   for (PartRun& p : c.run.parts) {
     NPU_TRY(import_part(c, p));
     for (const Diag& w : p.imported.warnings) s.problems.push_back(w);
+    note_detour(c, p, s);
   }
   for (const PartRun& p : c.run.parts)
     if (!p.imported.opaque.empty()) {
@@ -358,6 +372,22 @@ Result<PortStep> gate_parts(PortContext& c, PortStep s) {
 
 }  // namespace
 
+namespace {
+
+// What the task found about its failures, each once.
+void add_task_problems(const PortContext& c, PortStep& s) {
+  std::set<std::string> said;
+  for (const Json& r : c.run.task_results) {
+    if (!r.contains("diagnosis")) continue;
+    const std::string sentence = r["diagnosis"]["sentence"].get<std::string>();
+    const Lesson* l = find_lesson(r["diagnosis"]["lesson"].get<std::string>());
+    if (said.insert(sentence).second && l)
+      s.problems.emplace_back(diag::gate_failed, "task: " + sentence, fmt::format("{} (lesson {})", l->cure, l->id));
+  }
+}
+
+}  // namespace
+
 Result<PortStep> step_model_gate(PortContext& c) {
   PortStep s = make_step(4, "model_gate", "model gate");
   if (c.run.project.task.kind.empty()) return gate_parts(c, std::move(s));
@@ -374,6 +404,7 @@ Result<PortStep> step_model_gate(PortContext& c) {
   };
   NPU_ASSIGN(s.proofs, run_task(c.run.app, c.run.project, runner, c.run.task_results));
   conclude(s);
+  add_task_problems(c, s);
   s.details["results"] = c.run.task_results;
   NPU_TRY(remember(c, key, s));
   return s;

@@ -126,6 +126,22 @@ Json changes_json(const PortRun& run) {
   return out;
 }
 
+// What the run followed or ran into: the plan's lessons, proofs, the compile step, problems.
+Json lessons_json(const PortRun& run) {
+  CitedLessons cited;
+  for (const PartRun& p : run.parts)
+    for (const Citation& l : p.analysis.lessons) cited.add(*l.lesson, "plan of " + p.spec->name + ": " + l.because);
+  for (const PortStep& s : run.steps) {
+    if (!s.proofs.empty())
+      cited.add(lesson("NPU-V01"), fmt::format("step {} {}: {}", s.number, s.title, gate_value(s)));
+    if (s.id == "compile" && s.verdict != Verdict::pass)
+      cited.add(lesson("NPU-T01"), fmt::format("step {} {}: {}", s.number, s.title, s.reason));
+    for (const Diag& d : s.problems)
+      if (const Lesson* l = lesson_of(d)) cited.add(*l, fmt::format("step {} {}: {}", s.number, s.title, d.message));
+  }
+  return cited.json();
+}
+
 }  // namespace
 
 Verdict PortRun::verdict() const {
@@ -152,6 +168,7 @@ Json report_json(const PortRun& run) {
       r["problems"].push_back(std::move(j));
     }
   }
+  r["lessons"] = lessons_json(run);
   r["task"] = run.task_results;
   r["files"] = files_json(run);
   r["changes"] = changes_json(run);

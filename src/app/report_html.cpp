@@ -198,8 +198,9 @@ std::string problems(const Json& r) {
     std::string where = text_of(p, "node");
     for (const char* key : {"tensor", "source", "file"})
       if (!text_of(p, key).empty()) where += (where.empty() ? "" : "<br>") + text_of(p, key);
+    const std::string codes = text_of(p, "code") + (text_of(p, "lesson").empty() ? "" : " " + text_of(p, "lesson"));
     out += fmt::format("<tr><td>{} <span class=\"dim\">{}</span></td><td>{}</td><td>{}</td></tr>",
-                       text_of(p, "message"), text_of(p, "code"), where, text_of(p, "next"));
+                       text_of(p, "message"), codes, where, text_of(p, "next"));
   }
   return out + "</table></div>";
 }
@@ -230,6 +231,19 @@ std::string changes(const Json& r) {
                        g.title, g.count, g.klass, g.reason, g.argument, g.body);
     if (g.count > 3) out += fmt::format("<p class=\"dim\">… and {} more in report.json</p>", g.count - 3);
     out += "</details>";
+  }
+  return out;
+}
+
+std::string lessons(const Json& r) {
+  if (!r.contains("lessons") || r["lessons"].empty()) return "";
+  std::string out = "<h2>Lessons that apply</h2>";
+  for (const Json& l : r["lessons"]) {
+    out += fmt::format(
+        "<details><summary><b>{}</b> {}</summary><p>{}</p><p>Cause: {}</p><p>Do: {}</p><p class=\"dim\">",
+        text_of(l, "id"), text_of(l, "title"), text_of(l, "situation"), text_of(l, "cause"), text_of(l, "do"));
+    for (const Json& b : l["because"]) out += html_escape(b.get<std::string>()) + "<br>";
+    out += "</p></details>";
   }
   return out;
 }
@@ -278,7 +292,7 @@ std::string report_html(const Json& r) {
   out += "<title>" + text_of(r["header"], "model") + " for " + text_of(r["header"], "target_title") +
          "</title><style>" + kStyle + "</style></head><body><main>";
   out += header(r) + steps(r) + task(r) + comparisons(r) + files(r) + compiled(r) + problems(r) + changes(r);
-  out += debug_outputs(r);
+  out += debug_outputs(r) + lessons(r);
   out += "<h2>Ready for the next step</h2>";
   if (r["ready"].empty()) out += "<p>Nothing yet: a gate is not met.</p>";
   for (const Json& f : r["ready"]) out += "<p><code>" + html_escape(f.get<std::string>()) + "</code></p>";

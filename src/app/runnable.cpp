@@ -102,7 +102,9 @@ Diag opaque_diag(const std::vector<OpaqueOperator>& opaque) {
   if (!vendor.empty()) {
     d.message = "not runnable here: the file holds vendor operators (" + vendor +
                 "); no stock runtime has them, and that is normal";
-    d.hint = "prove the file it was made from, or write one of builtin operators only (npuport does)";
+    d.hint =
+        "give it to the vendor's compiler; prove the file it was made from, or write one of builtin operators only "
+        "(npuport does; lesson NPU-T03)";
   }
   for (const OpaqueOperator& o : opaque) {
     Diag note(diag::unsupported_op, o.foreign + " ×" + std::to_string(o.places.size()));

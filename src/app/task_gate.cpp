@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <nlohmann/json.hpp>
 
+#include "app/task_explain.h"
 #include "base/atomic_file.h"
 #include "base/diag_codes.h"
 
@@ -202,13 +203,19 @@ Result<std::vector<Proof>> run_text(const App& app, const Project& project, cons
     }
     const std::string sample = std::filesystem::path(s.path).stem().string();
     const std::vector<int64_t> expected = ids_of(*ids);
+    bool full = false;
     if (!translation) {
       NPU_ASSIGN(const std::vector<int64_t> got, greedy_decode(project, rules, *source, run));
       proofs.push_back(ids_proof(sample, false, expected, got, results));
+      full = expected == got;
     }
     if (has_cached_loop(project, rules)) {
       NPU_ASSIGN(const std::vector<int64_t> got, greedy_decode_cached(project, rules, inputs, run));
       proofs.push_back(ids_proof(sample, true, expected, got, results));
+      if (translation || expected == got) continue;
+      NPU_ASSIGN(const Explanation why, explain_cached(project, rules, inputs, run, full));
+      proofs.back().result.reason += "; " + why.sentence;
+      results.back()["diagnosis"] = Json{{"sentence", why.sentence}, {"lesson", std::string(why.lesson->id)}};
     }
   }
   return proofs;

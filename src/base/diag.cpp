@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "base/lessons.h"
 #include "base/text.h"
 
 namespace npuport {
@@ -25,6 +26,7 @@ void print(const Diag& d, int indent, std::string& out) {
   line("tensor", d.where.tensor);
   line("source", d.where.source);
   line("next", d.hint);
+  if (const Lesson* l = lesson_of(d)) line("lesson", std::string(l->id) + " " + std::string(l->title));
   for (const Diag& note : d.notes) print(note, indent + 2, out);
 }
 

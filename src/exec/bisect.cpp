@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/diag_codes.h"
+#include "exec/traps.h"
 
 namespace npuport {
 
@@ -88,6 +89,7 @@ class Search {
         if (!(d <= options_.tolerance) && (found < 0 || static_cast<int>(k) < found)) {
           found = static_cast<int>(k);
           relative = d;
+          got = out[v.slot];
         }
       }
     };
@@ -104,6 +106,7 @@ class Search {
 
   int evaluations = 0;
   double relative = 0;
+  Tensor got;  // the deviating value of the last evaluation that found one
 
  private:
   const Tensor& feed(ValueId v) const {
@@ -164,6 +167,29 @@ Bisection nothing_found(const Search& search, size_t points, bool drift) {
   return report;
 }
 
+// A difference that is one of the graphs' constants tells more than its size.
+void name_constant(const Graph* reference, const Graph& candidate, const Tensor& got, const Tensor& expected,
+                   Bisection& report) {
+  std::vector<const Graph*> graphs = {&candidate};
+  if (reference) graphs.push_back(reference);
+  const std::optional<ConstantMatch> match = match_constant(got, expected, graphs);
+  if (!match) return;
+  report.repair = report.op == "input" ? RepairClass::preprocessing : RepairClass::structure;
+  report.lesson = &match->lesson();
+  report.weights = {match->name};
+  report.sentence += "; " + match->sentence();
+}
+
+// Set when the inputs differ: then that is the answer.
+std::optional<Bisection> compare_inputs(const Graph* reference, std::span<const Tensor> wanted, const Graph& candidate,
+                                        std::span<const Tensor> given) {
+  std::optional<Bisection> found = detail::compare_inputs(wanted, candidate, given);
+  for (size_t i = 0; found && i < given.size(); ++i)
+    if (candidate.value(candidate.inputs()[i]).name == found->node)
+      name_constant(reference, candidate, given[i], wanted[i], *found);
+  return found;
+}
+
 Result<Bisection> search_points(const Graph* reference, const Graph& candidate, std::span<const Tensor> inputs,
                                 std::span<const Point> points, const BisectOptions& options) {
   Search search(candidate, inputs, points, options);
@@ -193,6 +219,7 @@ Result<Bisection> search_points(const Graph* reference, const Graph& candidate, 
   const Point& point = points[static_cast<size_t>(found)];
   const std::vector<NodeId> segment = detail::segment_of(candidate, point.value, search.known_before(found));
   detail::classify(reference, candidate, segment, point, report);
+  name_constant(reference, candidate, search.got, point.expected, report);
   return report;
 }
 
@@ -315,7 +342,7 @@ std::vector<NodeId> detail::segment_of(const Graph& g, ValueId value, const std:
 Result<Bisection> bisect(const Graph& reference, std::span<const Tensor> reference_inputs, const Graph& candidate,
                          std::span<const Tensor> candidate_inputs, const BisectOptions& options) {
   NPU_TRY(check_inputs(candidate, reference_inputs, candidate_inputs));
-  if (auto differing = detail::compare_inputs(reference_inputs, candidate, candidate_inputs)) return *differing;
+  if (auto differing = compare_inputs(&reference, reference_inputs, candidate, candidate_inputs)) return *differing;
   std::vector<Point> points = detail::correspondences(reference, candidate);
   if (points.empty()) return nothing_corresponds();
   std::map<uint32_t, std::vector<size_t>> wanted;  // value of the reference → points
@@ -337,7 +364,7 @@ Result<Bisection> bisect(const std::map<std::string, Tensor>& layers, std::span<
                          const Graph& candidate, std::span<const Tensor> candidate_inputs,
                          const BisectOptions& options) {
   NPU_TRY(check_inputs(candidate, reference_inputs, candidate_inputs));
-  if (auto differing = detail::compare_inputs(reference_inputs, candidate, candidate_inputs)) return *differing;
+  if (auto differing = compare_inputs(nullptr, reference_inputs, candidate, candidate_inputs)) return *differing;
   std::vector<Point> points = detail::correspondences(layers, candidate);
   if (points.empty()) return nothing_corresponds();
   for (Point& p : points) p.expected = cast_tensor(p.expected, candidate.type(p.value).dtype);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/lessons.h"
 #include "exec/compare.h"
 #include "exec/executor.h"
 
@@ -17,7 +18,8 @@ std::string_view name(RepairClass c);  // "weights" …
 
 struct BisectOptions {
   // A value deviates when ‖Δ‖ / ‖reference − mean‖ exceeds this (integers: when any differs). Reordered f32 sums stay
-  // below it, rounding to half precision is above.
+  // below it, rounding to half precision is above. Layers are held to a tighter limit than a model's outputs (1e-3),
+  // where what deviates inside may be squashed: at most 1e-4 (lesson NPU-V02).
   double tolerance = 5e-5;
   int threads = 0;
 };
@@ -35,6 +37,7 @@ struct Bisection {
   int points = 0;                     // values compared (N)
   int evaluations = 0;                // segments run, at most ceil(log2 N) + 2
   std::string sentence;               // for people: what deviates and what to look at
+  const Lesson* lesson = nullptr;     // a known trap the difference shows (exec/traps.h), else null
 };
 
 // Values correspond by name, else by origin (scope, source line, foreign operator, n-th with that key) and type. Both

@@ -4,8 +4,8 @@
 namespace npuport::testing {
 namespace {
 
-const std::vector<std::string> kVerbs = {"inspect", "trace", "analyze", "convert", "verify",
-                                         "run",     "port",  "targets", "doctor",  "completion"};
+const std::vector<std::string> kVerbs = {"inspect", "trace",   "analyze", "convert", "verify",    "run",
+                                         "port",    "targets", "lessons", "doctor",  "completion"};
 
 TEST(CliUsage, VersionAndHelpGoToStdoutAndEndWithZero) {
   const Ran version = npuport_run({"--version"});
@@ -45,6 +45,7 @@ TEST(CliUsage, WrongLinesAreTwoWithANextStepAndNothingOnStdout) {
                                                        {"--tool", "python", "doctor"},
                                                        {"verify", "a", "b", "--gate", "beauty"},
                                                        {"targets", "no-such-chip"},
+                                                       {"lessons", "NPU-X99"},
                                                        {"inspect", "no-such-file.pt"}};
   for (const auto& line : lines) {
     std::string text;

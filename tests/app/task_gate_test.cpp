@@ -4,6 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "ir/npy.h"
+#include "support/temp_folder.h"
 
 namespace npuport::app {
 namespace {
@@ -160,6 +165,101 @@ TEST(GreedyDecodeTest, AMaskOfAnotherLengthIsRefused) {
   t.rules.max_tokens = 5;
   const std::vector<int64_t> ids{5, 0};
   EXPECT_FALSE(t.translate(ids));
+}
+
+// A pair of decoders over sums of tokens: the one without a cache sums its input, the other one the rows its mask
+// opens.
+struct Summing {
+  int64_t shift = 0;    // planted: reads the cache so many rows later than it was written
+  int64_t offset = 0;   // planted: the cached decoder's token counts so much more
+  int64_t feature = 0;  // planted: what the encoder adds to every sum
+
+  Summing() {
+    for (const char* part : {"enc", "decoder", "cross_kv", "decoder_kv"}) {
+      project.parts.emplace_back();
+      project.parts.back().name = part;
+    }
+    const auto f32 = [](Shape s) { return TensorType{DType::f32, std::move(s), nullptr}; };
+    project.parts[1].inputs = {{"tokens", {}}, {"audio", {}}};
+    project.parts[3].inputs = {{"tokens", {}},        {"position", {}},      {"mask", f32({1, 7})},
+                               {"k", f32({1, 6, 1})}, {"v", f32({1, 6, 1})}, {"ck", f32({1, 3, 1})},
+                               {"cv", f32({1, 3, 1})}};
+    project.links = {{"enc", 0, "decoder", "audio"}};
+    project.task.kind = "asr";
+    project.task.decode = folder.path("decode.json");
+    project.task.samples = {folder.path("clip.npz")};
+    std::ofstream(project.task.decode) << R"({"initial_tokens": [3, 4], "suppress_tokens": [], "suppress_first": [],
+      "eot": 9, "pad_token": 9, "max_tokens": 6, "max_new_tokens": 3})";
+    const NamedTensors clip = {{"mel", Tensor::of<float>({1}, {0.0F})}, {"ids", Tensor::of<int64_t>({3}, {7, 4, 8})}};
+    EXPECT_TRUE(write_npz(project.task.samples[0], clip).ok());
+  }
+  static Tensor likes(int64_t sum) {
+    Tensor t = Tensor::zeros(DType::f32, {1, 1, 10});
+    t.mut<float>()[static_cast<size_t>(sum % 10)] = 5;
+    return t;
+  }
+  Result<std::vector<Tensor>> part(const std::string& name, std::span<const Tensor> in) const {
+    if (name == "enc") return std::vector<Tensor>{Tensor::of<float>({1}, {static_cast<float>(feature)})};
+    const Tensor none = Tensor::zeros(DType::f32, {1, 3, 1});
+    if (name == "cross_kv") return std::vector<Tensor>{none, none};
+    if (name == "decoder") {
+      Tensor logits = Tensor::zeros(DType::f32, {1, 6, 10});
+      int64_t sum = get_int(in[1], 0);
+      for (int64_t p = 0; p < 6; ++p) {
+        sum += get_int(in[0], p);
+        logits.mut<float>()[static_cast<size_t>(p * 10 + sum % 10)] = 5;
+      }
+      return std::vector<Tensor>{logits};
+    }
+    int64_t sum = get_int(in[0], 0) + offset + feature;
+    for (int64_t p = 0; p + shift < 6; ++p)
+      if (in[2].as<float>()[static_cast<size_t>(p)] == 0) sum += get_int(in[3], p + shift);
+    const auto row = Tensor::of<float>({1, 1, 1}, {static_cast<float>(get_int(in[0], 0))});
+    return std::vector<Tensor>{likes(sum), row, row};
+  }
+  Json results() const {
+    Json out;
+    const Result<std::vector<Proof>> proofs = run_task(
+        {}, project, [&](const std::string& n, std::span<const Tensor> in) { return part(n, in); }, out);
+    EXPECT_TRUE(proofs.ok()) << (proofs.ok() ? "" : to_text(proofs.error()));
+    return out;
+  }
+  testing::TempFolder folder;
+  Project project;
+};
+
+TEST(CachedDecoderTest, BothLoopsAgree) {
+  const Json r = Summing().results();
+  ASSERT_EQ(r.size(), 2U);
+  EXPECT_EQ(r[0]["verdict"], "PASS") << r.dump();
+  EXPECT_EQ(r[1]["verdict"], "PASS") << r.dump();
+  EXPECT_FALSE(r[1].contains("diagnosis"));
+}
+
+TEST(CachedDecoderTest, ACacheJoinedAtAnotherRowIsNamed) {
+  Summing s;
+  s.shift = 1;
+  const Json r = s.results();
+  EXPECT_EQ(r[0]["verdict"], "PASS");
+  ASSERT_TRUE(r[1].contains("diagnosis")) << r.dump();
+  EXPECT_EQ(r[1]["diagnosis"]["lesson"], "NPU-H04");
+  EXPECT_THAT(r[1]["diagnosis"]["sentence"].get<std::string>(), ::testing::HasSubstr("the first 1 step equal"));
+}
+
+TEST(CachedDecoderTest, AFirstStepThatDeviatesIsNotTheCache) {
+  Summing s;
+  s.offset = 1;
+  const Json r = s.results();
+  ASSERT_TRUE(r[1].contains("diagnosis")) << r.dump();
+  EXPECT_EQ(r[1]["diagnosis"]["lesson"], "NPU-H01");
+}
+
+TEST(CachedDecoderTest, WhereBothDeviateTheHostsInputsAreNamed) {
+  Summing s;
+  s.feature = 2;
+  const Json r = s.results();
+  ASSERT_TRUE(r[1].contains("diagnosis")) << r.dump();
+  EXPECT_EQ(r[1]["diagnosis"]["lesson"], "NPU-H05");
 }
 
 }  // namespace

@@ -149,7 +149,7 @@ def _need_torch(seed):
         import torch
     except ImportError as e:
         raise HelperError("tool-missing", f"this Python ({sys.executable}) cannot import PyTorch or numpy: {e}",
-                          "install python3-torch, or name another interpreter by NPUPORT_PYTHON or --tool python=PATH")
+                          "install python3-torch, or name another interpreter by NPUPORT_PYTHON or --tool python=PATH (lesson NPU-T01)")
     torch.manual_seed(seed)
 
 

@@ -75,7 +75,12 @@ Finding probe(const Tool& tool, const std::string& path) {
   p.timeout = 30s;
   const Result<ProcessResult> r = run_process(p);
   if (!r) return {"cannot start: " + r.error().message, ""};
-  if (!r->ok()) return {describe(*r), ""};
+  if (!r->ok()) {
+    // A Python without the package says so in its last line.
+    const std::string_view said = trim(r->err);
+    const std::string why(said.substr(said.rfind('\n') == std::string_view::npos ? 0 : said.rfind('\n') + 1));
+    return {"not usable: " + (why.empty() ? describe(*r) : why.substr(0, 200)), ""};
+  }
   const std::string& text = trim(r->out).empty() ? r->err : r->out;
   return {"ok", std::string(trim(text.substr(0, text.find('\n'))))};
 }

@@ -268,7 +268,10 @@ Result<DecodeRules> read_decode_rules(const std::string& path) {
     r.initial_tokens = {start};
     NPU_ASSIGN(r.eot, integer(j, "eos", path));
     NPU_ASSIGN(r.source_tokens, integer(j, "source_tokens", path));
-    r.masked = j.contains("masked") && j["masked"].is_number() ? j["masked"].get<float>() : -1e9F;
+    const Json masked = j.value("masked", Json(-1e9));
+    if (!masked.is_number() || !(masked.get<double>() <= -1e4) || masked.get<double>() < -1e38)
+      return Diag(diag::corrupt, "'masked' must be a number from -1e38 to -10000").in_file(path);
+    r.masked = static_cast<float>(masked.get<double>());
   } else {
     NPU_ASSIGN(r.initial_tokens, id_list(j, "initial_tokens", path));
     NPU_ASSIGN(r.suppress_first, id_list(j, "suppress_first", path));

@@ -66,6 +66,16 @@ TEST(MarianDemo, AnIdThatDiffersFailsTheGate) {
   EXPECT_NE(r.out.find("token ids differ at position"), std::string::npos);
 }
 
+TEST(MarianDemo, AChangedTokeniserIsCarriedAnew) {
+  const TempFolder folder;
+  fs::copy(demo("marian-nano"), folder.path("demo"), fs::copy_options::recursive);
+  const std::vector<std::string> line{"port", folder.path("demo/port.toml"), "-o", folder.path("o")};
+  ASSERT_EQ(npuport_run(line).code, 0);
+  put(folder.path("demo/target.spm"), contents(folder.path("demo/source.spm")));
+  ASSERT_EQ(npuport_run(line).code, 0);
+  EXPECT_EQ(contents(folder.path("o/models/target.spm")), contents(folder.path("demo/source.spm")));
+}
+
 TEST(MarianDemo, FilesThatTheRulesNameMustBeThere) {
   const TempFolder folder;
   fs::copy(demo("marian-nano"), folder.path("demo"), fs::copy_options::recursive);

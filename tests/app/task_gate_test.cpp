@@ -262,5 +262,29 @@ TEST(CachedDecoderTest, WhereBothDeviateTheHostsInputsAreNamed) {
   EXPECT_EQ(r[1]["diagnosis"]["lesson"], "NPU-H05");
 }
 
+TEST(DecodeRulesTest, ReadsMarianRules) {
+  const testing::TempFolder folder;
+  const std::string path = folder.path("rules.json");
+  const auto read = [&](const std::string& change) {
+    Json j =
+        Json::parse(R"({"kind": "marian_greedy", "decoder_start_token": 8, "eos": 9, "pad_token": 7, "max_tokens": 4,
+                             "max_new_tokens": 3, "source_tokens": 3, "suppress_tokens": [8], "masked": -20000})");
+    j.update(Json::parse(change));
+    std::ofstream(path) << j.dump();
+    return read_decode_rules(path);
+  };
+  const auto r = read("{}");
+  ASSERT_TRUE(r);
+  EXPECT_THAT(r->initial_tokens, ElementsAre(8));
+  EXPECT_THAT(r->suppress_tokens, ElementsAre(8));
+  EXPECT_EQ(r->eot, 9);
+  EXPECT_EQ(r->pad_token, 7);
+  EXPECT_EQ(r->source_tokens, 3);
+  EXPECT_EQ(r->masked, -20000.0F);
+  for (const char* const bad : {R"({"masked": "x"})", R"({"masked": 0})", R"({"masked": -1e300})", R"({"eos": null})",
+                                R"({"source_tokens": -1})", R"({"source_tokens": 100000})", R"({"max_tokens": 0})"})
+    EXPECT_FALSE(read(bad)) << bad;
+}
+
 }  // namespace
 }  // namespace npuport::app

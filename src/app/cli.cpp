@@ -355,6 +355,9 @@ void add_transcribe(CLI::App& root, Arguments& a, std::function<CommandResult()>
                 "baseline_NAME.json; exit code 1 unless all texts are equal");
   c->add_option("--debug-outputs", t.debug_outputs,
                 "folder for preprocessed_mel.npy, encoder_output.npy and decoder_logits.npy of the first window");
+  c->add_option("--compare-debug", t.compare_debug,
+                "folder with such files of another run, or of `port` (test/outputs/debug): names the first that "
+                "differs; exit code 1 unless all agree");
   c->add_option("--benchmark", t.benchmark, "repeat N times and print latencies, real-time factor and peak memory")
       ->check(CLI::Range(1, 10000));
   c->footer(

@@ -11,6 +11,7 @@
 
 #include "app/latency.h"
 #include "app/transcribe_baseline.h"
+#include "app/transcribe_debug.h"
 #include "base/atomic_file.h"
 #include "base/diag_codes.h"
 #include "base/npy.h"
@@ -23,54 +24,6 @@ namespace npuport::app {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Keeps what goes in and out of the network in the first window: the debug outputs of a port's engineer.
-class Recorder : public whisper::Network {
- public:
-  explicit Recorder(whisper::PartNetwork& network) : network_(network) {}
-
-  Status set_audio(std::span<const float> mel) override {
-    NPU_TRY(network_.set_audio(mel));
-    if (windows_++ > 0) return {};
-    mel_.assign(mel.begin(), mel.end());
-    features_.assign(network_.features().begin(), network_.features().end());
-    return {};
-  }
-  Result<std::span<const float>> logits(std::span<const int32_t> tokens, size_t row) override {
-    NPU_ASSIGN(const std::span<const float> out, network_.logits(tokens, row));
-    if (windows_ == 1 && row + 1 == tokens.size() && !closed_) {
-      if (tokens.size() <= last_) {
-        closed_ = true;  // a second pass over the window, warmer
-      } else {
-        last_ = tokens.size();
-        rows_.insert(rows_.end(), out.begin(), out.end());
-        ++count_;
-      }
-    }
-    return out;
-  }
-
-  // preprocessed_mel [1, n_mels, 3000], encoder_output [1, 1500, width], decoder_logits [1, steps, vocabulary].
-  Status write(const std::string& folder, const whisper::Rules& rules) const {
-    NPU_TRY(make_folders(folder));
-    NPU_TRY(save(folder + "/preprocessed_mel.npy", mel_, {1, rules.n_mels, -1}));
-    NPU_TRY(save(folder + "/encoder_output.npy", features_, {1, rules.n_audio_ctx, -1}));
-    return save(folder + "/decoder_logits.npy", rows_, {1, count_, -1});
-  }
-
- private:
-  static Status save(const std::string& path, const std::vector<float>& values, Shape shape) {
-    if (values.empty()) return Diag(diag::bad_input_data, "the sound is too short for any window: no debug outputs");
-    shape[2] = static_cast<int64_t>(values.size()) / (shape[0] * shape[1]);
-    return write_npy(path, Tensor::of<float>(shape, std::span<const float>(values)));
-  }
-  whisper::PartNetwork& network_;
-  std::vector<float> mel_, features_, rows_;
-  size_t last_ = 0;
-  int64_t count_ = 0;
-  int windows_ = 0;
-  bool closed_ = false;
-};
 
 struct Speech {
   whisper::Model model;
@@ -140,6 +93,7 @@ Result<Json> transcribe_file(const App& app, const TranscribeArgs& args, Speech&
                              whisper::Transcript& transcript) {
   Progress progress("transcribing", app.quiet);
   Timing timing;
+  Json compared;
   const int threads =
       app.threads > 0 ? app.threads : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   s.network->clear_times();
@@ -149,7 +103,8 @@ Result<Json> transcribe_file(const App& app, const TranscribeArgs& args, Speech&
                                                                   static_cast<size_t>(s.model.rules.n_mels), threads));
     timing.mel.push_back(millis_since(start));
     Recorder recorder(*s.network);
-    whisper::Network& network = args.debug_outputs.empty() ? static_cast<whisper::Network&>(*s.network) : recorder;
+    const bool record = !args.debug_outputs.empty() || !args.compare_debug.empty();
+    whisper::Network& network = record ? recorder : static_cast<whisper::Network&>(*s.network);
     auto result = whisper::transcribe(network, mel, s.model.rules, s.vocabulary,
                                       [&](double share) { progress.update(share, file); });
     if (!result) return std::move(result.error().in_file(file));
@@ -161,11 +116,15 @@ Result<Json> transcribe_file(const App& app, const TranscribeArgs& args, Speech&
                                      : args.debug_outputs + "/" + safe_file_name(fs::path(file).stem().string());
       NPU_TRY(recorder.write(folder, s.model.rules));
     }
+    if (i == 0 && !args.compare_debug.empty()) {
+      NPU_ASSIGN(compared, recorder.compare(args.compare_debug, s.model.rules));
+    }
   }
   timing.encoder = s.network->times().encoder_ms;
   timing.decoder = s.network->times().decoder_ms;
   Json j{{"file", file}};
   j.update(whisper::to_json(transcript));
+  if (!compared.is_null()) j["debug"] = std::move(compared);
   j["real_time_factor"] = transcript.seconds > 0 ? percentile(timing.total, 0.5) / 1000 / transcript.seconds : 0;
   j["backend"] = s.network->backend();
   j["decoder"] = s.network->loop() == whisper::Loop::kv ? "kv" : "full";
@@ -181,6 +140,8 @@ std::string in_format(const TranscribeArgs& args, const whisper::Transcript& t, 
 }
 
 Status check_arguments(const TranscribeArgs& args) {
+  if (!args.compare_debug.empty() && args.audio.size() > 1)
+    return Diag(diag::usage, "--compare-debug takes the debug outputs of one sound", "give one sound");
   if (args.output.empty()) {
     if (args.audio.size() > 1 && (args.format == "srt" || args.format == "vtt"))
       return Diag(diag::usage, "several sounds give several subtitle files", "name a folder for them with -o");
@@ -210,6 +171,7 @@ void say(const TranscribeArgs& args, const std::string& text, const Json& j, Out
     out.text += text;
   }
   if (j.contains("benchmark") && args.format != "json") out.text += timing_text(j["benchmark"]);
+  if (j.contains("debug") && args.format != "json") out.text += debug_text(j["debug"]);
 }
 
 }  // namespace
@@ -244,6 +206,8 @@ CommandResult transcribe(const App& app, const TranscribeArgs& args) {
     const std::string text = in_format(args, transcript, *result);
     if (!args.output.empty()) NPU_TRY(write_result(args, text, *result));
     say(args, text, *result, out);
+    if (result->contains("debug") && (*result)["debug"]["verdict"] != "PASS")
+      out.exit_code = std::max(out.exit_code, 1);
     out.json.push_back(std::move(*result));
   }
   if (args.audio.size() == 1 && only) return *only;

@@ -15,6 +15,7 @@ struct TranscribeArgs {
   std::string timestamps;                     // on, off; empty = the model's default
   std::vector<double> temperatures;           // empty = the model's
   std::string debug_outputs;                  // folder for .npy of the first window
+  std::string compare_debug;                  // folder of such files to compare with
   std::string baseline;                       // transcripts to compare with
   int benchmark = 0;                          // repetitions; 0 = no figures
 };

@@ -2,6 +2,7 @@
 #include "app/cli_support.h"
 #include "app/match_text.h"
 #include "app/port_support.h"
+#include "base/npy.h"
 #include "support/paths.h"
 #include "support/whisper_files.h"
 
@@ -204,6 +205,71 @@ TEST(MatchText, PercentAndDifference) {
   EXPECT_EQ(match_text("abc", "").percent, 0);
   EXPECT_EQ(match_text("a b c", "a c").diff, "a [-b -]c");
   EXPECT_EQ(match_text(std::string(30000, 'x'), std::string(30000, 'y')).percent, 0);
+}
+
+// Debug outputs of one run are what another is compared with: the two loops, and the port's own.
+class TranscribeDebug : public ::testing::Test {
+ protected:
+  const std::string clip_ = demo("whisper-nano/clip001.wav");
+  TempFolder folder_;
+
+  void SetUp() override { ASSERT_EQ(transcribe({clip_, "--debug-outputs", folder_.path("d")}).code, 0); }
+  Json compared(int code, const std::string& folder) {
+    const Ran r = transcribe({clip_, "--decoder", "full", "--compare-debug", folder, "--json"});
+    EXPECT_EQ(r.code, code) << r.err;
+    return document(r)[0]["debug"];
+  }
+  // Adds to elements [from, to) of a saved output.
+  void spoil(const std::string& name, size_t from, size_t to) {
+    const std::string path = folder_.path("d") + "/" + name + ".npy";
+    const Result<Tensor> t = read_npy(path);
+    ASSERT_TRUE(t.ok());
+    std::vector<float> v(t->as<float>().begin(), t->as<float>().end());
+    for (size_t i = from; i < std::min(to, v.size()); ++i) v[i] += 1.0F + static_cast<float>(i % 5);
+    ASSERT_TRUE(write_npy(path, Tensor::of<float>(t->shape, std::span<const float>(v))).ok());
+    width_ = static_cast<size_t>(t->shape.back());
+  }
+  size_t width_ = 0;
+};
+
+TEST_F(TranscribeDebug, BothLoopsAndThePortsFormAgree) {
+  EXPECT_EQ(compared(0, folder_.path("d"))["verdict"], "PASS");
+  // `port` saves the logits of all positions.
+  const Json rules = Json::parse(contents(demo("whisper-nano/whisper_decode.json")));
+  const Result<Tensor> rows = read_npy(folder_.path("d") + "/decoder_logits.npy");
+  ASSERT_TRUE(rows.ok());
+  Tensor all = Tensor::zeros(DType::f32, {1, rules["max_tokens"].get<int64_t>(), rows->shape[2]});
+  std::copy_n(rows->as<float>().begin(), rows->count(),
+              all.mut<float>().begin() + (rules["initial_tokens"].size() - 1) * static_cast<size_t>(rows->shape[2]));
+  ASSERT_TRUE(write_npy(folder_.path("d") + "/decoder_logits.npy", all).ok());
+  const Json port = compared(0, folder_.path("d"));
+  EXPECT_EQ(port["outputs"][2]["steps"].get<int64_t>(), rows->shape[1]);
+  EXPECT_EQ(port["outputs"][2]["equal_steps"], port["outputs"][2]["steps"]);
+  const Ran text = transcribe({clip_, "--compare-debug", folder_.path("d")});
+  EXPECT_NE(text.out.find("all debug outputs agree"), std::string::npos) << text.out;
+}
+
+TEST_F(TranscribeDebug, TheFirstThatDiffersIsNamed) {
+  spoil("decoder_logits", 0, 0);  // tells the width
+  spoil("decoder_logits", 2 * width_, SIZE_MAX);
+  Json j = compared(1, folder_.path("d"));
+  EXPECT_EQ(j["lesson"], "NPU-H04") << j.dump();
+  EXPECT_EQ(j["outputs"][2]["equal_steps"], 2);
+  spoil("decoder_logits", 0, 10);
+  EXPECT_EQ(compared(1, folder_.path("d"))["lesson"], "NPU-H01");
+  spoil("encoder_output", 0, 10);
+  EXPECT_EQ(compared(1, folder_.path("d"))["lesson"], "NPU-H03");
+  spoil("preprocessed_mel", 0, 10);
+  j = compared(1, folder_.path("d"));
+  EXPECT_EQ(j["lesson"], "NPU-H05");
+  EXPECT_NE(j["sentence"].get<std::string>().find("not the model"), std::string::npos);
+}
+
+TEST_F(TranscribeDebug, OtherModelsFilesAndSeveralSoundsAreRefused) {
+  ASSERT_TRUE(write_npy(folder_.path("d") + "/preprocessed_mel.npy", Tensor::zeros(DType::f32, {1, 4, 4})).ok());
+  EXPECT_EQ(transcribe({clip_, "--compare-debug", folder_.path("d")}).code, 2);
+  EXPECT_EQ(transcribe({clip_, "--compare-debug", folder_.path("none")}).code, 2);
+  EXPECT_EQ(transcribe({clip_, demo("whisper-nano/clip003.wav"), "--compare-debug", folder_.path("d")}).code, 2);
 }
 
 }  // namespace

@@ -130,7 +130,8 @@ void add_verify(CLI::App& root, Arguments& a, std::function<CommandResult()>& ac
   c->add_option("--peak", a.peak, "image gate: peak value of both sides");
   c->add_option("--threshold", a.verify.gate.threshold, "mask gate: the model's threshold");
   c->add_flag("--bisect", a.verify.bisect, "on failure find the first deviating node");
-  c->add_option("--layers", a.verify.layers, "saved inner values (`trace --layers`) as reference of --bisect");
+  c->add_option("--layers", a.verify.layers,
+                "saved inner values (`trace --layers`): each is compared, and the first that deviates is named");
   add_model_options(c, a.verify.options);
   c->footer(
       "Exit code 0 = PASS, 1 = FAIL or UNVERIFIED.\nExamples:\n  npuport verify model.tflite model.pt --samples "

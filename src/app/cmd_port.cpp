@@ -117,6 +117,9 @@ Status run_steps(PortContext& c) {
     }
     s.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     c.run.app.log(0, step_line(s));
+    if (s.verdict == Verdict::fail)
+      for (const Diag& d : s.problems)
+        if (d.severity == Severity::error) c.run.app.warn(d);
     c.run.steps.push_back(std::move(s));
     if (c.run.steps.back().verdict == Verdict::fail) return after_failure(c, c.run.steps.back());
   }

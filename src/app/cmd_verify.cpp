@@ -7,6 +7,7 @@
 #include "base/mapped_file.h"
 #include "base/text.h"
 #include "exec/bisect.h"
+#include "exec/traps.h"
 #include "ir/npy.h"
 
 namespace npuport::app {
@@ -88,6 +89,33 @@ Result<Bisection> bisect_failure(const App& app, const VerifyArgs& args, const R
   return bisect(reference->model().graph, reference_inputs, candidate.model().graph, candidate_inputs, options);
 }
 
+// One sample as compared, in the interface of the original.
+struct Compared {
+  std::vector<Tensor> inputs;
+  std::vector<Baseline> expected;
+};
+
+// Known wrong ports. Only where the file's own outputs are the original's: merged or turned ones compare as none.
+Result<std::optional<TrapFinding>> trap_of(const App& app, const VerifyArgs& args, const Runnable& candidate,
+                                           const Runnable* reference, const std::vector<Compared>& samples) {
+  if (args.gate.kind == GateKind::text) return std::optional<TrapFinding>();
+  std::vector<std::vector<Tensor>> inputs;
+  for (const Compared& s : samples) {
+    NPU_ASSIGN(std::vector<Tensor> in, graph_inputs(candidate, s.inputs));
+    inputs.push_back(std::move(in));
+  }
+  TrapQuestion q{candidate.model().graph, {}, args.gate, reference ? &reference->model().graph : nullptr, app.threads};
+  for (size_t k = 0; k < samples.size(); ++k) q.samples.push_back({inputs[k], samples[k].expected});
+  return find_trap(q);
+}
+
+Json trap_json(const TrapFinding& f) {
+  return Json{{"trap", std::string(f.trap)},
+              {"tensor", f.tensor},
+              {"lesson", std::string(f.lesson->id)},
+              {"sentence", f.sentence}};
+}
+
 Json bisection_json(const Bisection& b) {
   return Json{{"found", b.found},
               {"class", std::string(name(b.repair))},
@@ -115,6 +143,28 @@ std::string bisection_text(const Bisection& b) {
                            b.evaluations, b.points, BisectOptions().tolerance);
 }
 
+// After a failure the trap and the first node that deviates; saved layers are compared whatever the outputs say: what
+// deviates inside may be squashed by what follows.
+Status look_inside(const App& app, const VerifyArgs& args, const Runnable& a, const Runnable* reference,
+                   const std::vector<Compared>& compared, std::optional<size_t> failing, Verdict& overall, Outcome& o) {
+  bool named = false;
+  if (failing && args.bisect) {
+    NPU_ASSIGN(const std::optional<TrapFinding> trap, trap_of(app, args, a, reference, compared));
+    if (trap) {
+      named = true;
+      o.json["trap"] = trap_json(*trap);
+      o.text += fmt::format("trap: {}\n  lesson   {} {}\n", trap->sentence, trap->lesson->id, trap->lesson->title);
+    }
+  }
+  const bool inner = !args.layers.empty() || (reference && args.bisect && failing);
+  if (!inner && (!failing || !args.bisect || named)) return {};
+  NPU_ASSIGN(const Bisection b, bisect_failure(app, args, a, reference, compared[failing.value_or(0)].inputs));
+  o.json["bisect"] = bisection_json(b);
+  o.text += bisection_text(b);
+  if (b.found) overall = Verdict::fail;
+  return {};
+}
+
 }  // namespace
 
 CommandResult verify_models(const App& app, const VerifyArgs& args) {
@@ -131,11 +181,12 @@ CommandResult verify_models(const App& app, const VerifyArgs& args) {
   Outcome o;
   Verdict overall = Verdict::pass;
   o.json["samples"] = Json::array();
-  std::optional<std::vector<Tensor>> failing;
+  std::optional<size_t> failing;  // the first of `compared`
+  std::vector<Compared> compared;
   for (const SampleFile& s : samples) {
-    NPU_ASSIGN(const std::vector<Tensor> inputs, bind_inputs(s, a.inputs()));
+    NPU_ASSIGN(std::vector<Tensor> inputs, bind_inputs(s, a.inputs()));
     NPU_ASSIGN(const std::vector<Tensor> got, a.run(inputs, exec));
-    NPU_ASSIGN(const std::vector<Baseline> expected, reference.outputs(s, exec));
+    NPU_ASSIGN(std::vector<Baseline> expected, reference.outputs(s, exec));
     Comparison c;
     if (expected.empty()) {
       c.verdict = Verdict::unverified;
@@ -143,19 +194,16 @@ CommandResult verify_models(const App& app, const VerifyArgs& args) {
     } else {
       c = compare_all(got, expected, args.gate);
     }
-    if (c.verdict == Verdict::fail && !failing) failing = inputs;
+    if (c.verdict == Verdict::fail && !failing) failing = compared.size();
     overall = worst(overall, c.verdict);
     o.json["samples"].push_back(comparison_json(s.path, c, args.gate));
     o.text += fmt::format("{:<10} {}  max diff {:.3g}, relative {:.3g}{}\n", name(c.verdict), s.path, c.max_diff,
                           c.relative, c.reason.empty() ? "" : "  " + c.reason);
+    if (args.bisect || !args.layers.empty()) compared.push_back({std::move(inputs), std::move(expected)});
   }
+  NPU_TRY(look_inside(app, args, a, reference.model(), compared, failing, overall, o));
   o.json["verdict"] = std::string(name(overall));
   o.exit_code = overall == Verdict::pass ? 0 : 1;
-  if (failing && args.bisect) {
-    NPU_ASSIGN(const Bisection b, bisect_failure(app, args, a, reference.model(), *failing));
-    o.json["bisect"] = bisection_json(b);
-    o.text += bisection_text(b);
-  }
   return o;
 }
 

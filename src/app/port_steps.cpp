@@ -404,6 +404,10 @@ Result<PortStep> step_model_gate(PortContext& c) {
   };
   NPU_ASSIGN(s.proofs, run_task(c.run.app, c.run.project, runner, c.run.task_results));
   conclude(s);
+  if (s.proofs.empty()) {
+    s.verdict = Verdict::unverified;
+    s.reason = "the task has no samples";
+  }
   add_task_problems(c, s);
   s.details["results"] = c.run.task_results;
   NPU_TRY(remember(c, key, s));

@@ -66,6 +66,22 @@ TEST(MarianDemo, AnIdThatDiffersFailsTheGate) {
   EXPECT_NE(r.out.find("token ids differ at position"), std::string::npos);
 }
 
+TEST(MarianDemo, ATaskWithoutSentencesIsUnverifiedButCarriesItsRules) {
+  const TempFolder folder;
+  fs::copy(demo("marian-nano"), folder.path("demo"), fs::copy_options::recursive);
+  std::string toml = contents(folder.path("demo/port.toml"));
+  const std::string samples = "[\"sentences/*.npz\"]";
+  toml.replace(toml.find(samples), samples.size(), "[]");
+  put(folder.path("demo/port.toml"), toml);
+  const Ran r = npuport_run({"port", folder.path("demo/port.toml"), "-o", folder.path("o"), "--json"});
+  for (const Json& s : document(r)["steps"])
+    if (s["id"] == "model_gate") {
+      EXPECT_EQ(s["verdict"], "UNVERIFIED") << s.dump();
+    }
+  const Json m = Json::parse(contents(folder.path("o/models/marian_nano_metadata.json")));
+  EXPECT_EQ(m["task"]["decode"]["kind"], "marian_greedy");
+}
+
 TEST(MarianDemo, AChangedTokeniserIsCarriedAnew) {
   const TempFolder folder;
   fs::copy(demo("marian-nano"), folder.path("demo"), fs::copy_options::recursive);

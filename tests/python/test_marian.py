@@ -202,6 +202,12 @@ class Trace(TempCase):
         code, changed, _ = self.trace(checkpoint, "--data", self.path("one.npz"))
         self.assertNotEqual(changed["files"]["encoder.pt"], out["files"]["encoder.pt"])
 
+    def test_without_sentences(self):
+        code, _, log = self.trace(self.checkpoint())
+        self.assertEqual(code, 0, log)
+        with open(self.path("out", "port.toml"), encoding="utf-8") as f:
+            self.assertIn('[task]\nkind = "nmt"\nsamples = []\ndecode = "marian_decode.json"\n', f.read())
+
     def test_refusals(self):
         checkpoint = self.checkpoint()
         state, extra = torch.load(checkpoint), {"checkpoint_path": checkpoint, "source_tokens": 12, "max_tokens": 10}

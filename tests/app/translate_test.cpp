@@ -2,6 +2,8 @@
 #include "app/cli_support.h"
 #include "app/port_support.h"
 #include "base/text.h"
+#include "ir/npy.h"
+#include "pipelines/marian/tokenizer.h"
 #include "support/spm_files.h"
 
 namespace npuport::testing {
@@ -11,7 +13,13 @@ namespace fs = std::filesystem;
 
 struct Sentence {
   std::string source, pytorch;
+  std::vector<int64_t> source_ids, ids;  // as Python's tokeniser and PyTorch had them
 };
+std::vector<int64_t> ids_of(const NamedTensors& arrays, const std::string& name) {
+  for (const auto& [key, tensor] : arrays)
+    if (key == name) return {tensor.as<int64_t>().begin(), tensor.as<int64_t>().end()};
+  return {};
+}
 // The bundled model's sentences and what PyTorch made of them (columns name, source, pytorch, reference).
 const std::vector<Sentence>& sentences() {
   static const std::vector<Sentence> all = [] {
@@ -19,7 +27,13 @@ const std::vector<Sentence>& sentences() {
     const std::string tsv = contents(demo("marian-nano/sentences.tsv"));
     for (const std::string_view line : split(tsv, '\n'))
       if (const auto c = split(line, '\t'); c.size() >= 3 && c[0] != "name")
-        out.push_back({std::string(c[1]), std::string(c[2])});
+        out.push_back({std::string(c[1]), std::string(c[2]), {}, {}});
+    for (size_t i = 0; i < out.size(); ++i) {
+      const auto arrays = read_npz(demo("marian-nano/sentences/s" + std::to_string(1001 + i).substr(1) + ".npz"));
+      if (!arrays) continue;  // no ids equal none, so the tests fail
+      out[i].source_ids = ids_of(*arrays, "source");
+      out[i].ids = ids_of(*arrays, "ids");
+    }
     return out;
   }();
   return all;
@@ -52,6 +66,8 @@ class Translate : public ::testing::Test {
     for (size_t i = 0; i < j.size(); ++i) {
       EXPECT_EQ(j[i]["text"].get<std::string>(), sentences()[i].pytorch);
       EXPECT_EQ(j[i]["source"].get<std::string>(), sentences()[i].source);
+      EXPECT_EQ(j[i]["tokens"].get<std::vector<int64_t>>(), sentences()[i].ids);
+      EXPECT_EQ(j[i]["source_tokens"].get<size_t>(), sentences()[i].source_ids.size());
       EXPECT_EQ(j[i]["baseline"]["match_percent"], 100.0);
       EXPECT_EQ(j[i]["backend"], backend);
       EXPECT_FALSE(j[i]["truncated"].get<bool>());
@@ -74,6 +90,21 @@ TEST_F(Translate, LiteRtGivesTheSameTexts) {
   if (library.empty()) GTEST_SKIP() << "no libLiteRt.so (NPUPORT_LITERT_LIBRARY, NPUPORT_TEST_LITERT_PYTHON)";
   all_.insert(all_.end(), {"--backend", "litert"});
   expect_all_equal(translate(all_, ported(), {{"NPUPORT_LITERT_LIBRARY", library}}), "litert");
+}
+
+TEST_F(Translate, TokensAreThePythonTokenisersOwn) {
+  marian::Rules rules;
+  rules.source_vocabulary = rules.target_vocabulary = 548;
+  rules.pad = 547;
+  const auto t = marian::Tokenizer::read(demo("marian-nano/source.spm"), demo("marian-nano/target.spm"),
+                                         demo("marian-nano/vocab.json"), rules);
+  ASSERT_TRUE(t) << t.error().message;
+  for (const Sentence& s : sentences()) {
+    const auto ids = t->encode(s.source);
+    ASSERT_TRUE(ids);
+    EXPECT_EQ(std::vector<int64_t>(ids->begin(), ids->end()), s.source_ids) << s.source;
+    EXPECT_EQ(*t->decode(std::vector<int32_t>(s.ids.begin(), s.ids.end())), s.pytorch);
+  }
 }
 
 // The whole way to a device's library and back, on a test double of it: no NPU computes here.

@@ -378,7 +378,7 @@ std::string analysis_markdown(const std::vector<Analysis>& parts, const Target& 
   }
   CitedLessons cited;
   for (const Analysis& a : parts)
-    for (const Citation& l : a.lessons) cited.add(*l.lesson, a.part + ": " + l.because);
+    for (const Citation& l : a.lessons) cited.add(*l.lesson, a.part, l.because);
   if (const std::string lessons = cited.markdown(); !lessons.empty())
     out += "## Lessons this plan follows\n\n" + lessons + "\n`npuport lessons ID` tells cause and cure.\n\n";
   out +=

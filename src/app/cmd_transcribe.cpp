@@ -6,6 +6,7 @@
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <set>
 #include <thread>
 
@@ -71,7 +72,10 @@ struct Timing {
 };
 
 Json timing_json(const Timing& t, const Speech& s, double seconds) {
-  return Json{{"open_ms", s.open_ms},
+  const auto runs = static_cast<double>(std::max<size_t>(1, t.total.size()));
+  return Json{{"machine", machine_name()},
+              {"decoder_ms", std::accumulate(t.decoder.begin(), t.decoder.end(), 0.0) / runs},
+              {"open_ms", s.open_ms},
               {"total_ms", latency_json(t.total)},
               {"mel_ms", latency_json(t.mel)},
               {"encoder_ms", latency_json(t.encoder)},
@@ -86,6 +90,21 @@ std::string timing_text(const Json& j) {
     out += latency_line(what, j[what], 16);
   return out + fmt::format("  real-time factor {:.4f}, peak memory {}\n", j["real_time_factor"].get<double>(),
                            format_bytes(j["peak_memory_bytes"].get<uint64_t>()));
+}
+
+// Seconds of each sound: encoder, decoder, everything (S1-21).
+std::string time_table(const Json& rows) {
+  std::string out = fmt::format("{:<24} {:>9} {:>9} {:>9}\n", "seconds", "encoder", "decoder", "total"), machine;
+  for (const Json& r : rows) {
+    if (!r.contains("benchmark")) continue;
+    const Json& b = r["benchmark"];
+    machine = b["machine"].get<std::string>();
+    const std::string stem = fs::path(r["file"].get<std::string>()).stem().string();
+    out += fmt::format("{:<24} {:>9.3f} {:>9.3f} {:>9.3f}\n", escape_terminal(stem),
+                       b["encoder_ms"]["p50"].get<double>() / 1000, b["decoder_ms"].get<double>() / 1000,
+                       b["total_ms"]["p50"].get<double>() / 1000);
+  }
+  return out + "on " + machine + "\n";
 }
 
 // One sound, `repeat` times; the JSON object of the result.
@@ -211,6 +230,7 @@ CommandResult transcribe(const App& app, const TranscribeArgs& args) {
     out.json.push_back(std::move(*result));
   }
   if (args.audio.size() == 1 && only) return *only;
+  if (args.benchmark > 0 && args.format != "json") out.text += time_table(out.json);
   if (args.format == "json" && args.output.empty()) out.text = dump_json(out.json);
   if (!args.baseline.empty()) {
     out.text += match_table(out.json) + fmt::format("{} of {} texts equal the baseline\n", equal, args.audio.size());

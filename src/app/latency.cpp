@@ -2,12 +2,17 @@
 
 #include <fmt/format.h>
 #include <sys/resource.h>
+#include <sys/utsname.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <thread>
+
+#include "base/diag.h"
+#include "base/text.h"
 
 namespace npuport::app {
 
@@ -32,6 +37,20 @@ Json latency_json(const std::vector<double>& millis) {
 std::string latency_line(const std::string& what, const Json& latency, int width) {
   return fmt::format("  {:{}} p50 {:.1f}  p90 {:.1f}  p99 {:.1f}  of {}\n", what, width, latency["p50"].get<double>(),
                      latency["p90"].get<double>(), latency["p99"].get<double>(), latency["count"].get<size_t>());
+}
+
+std::string machine_name() {
+  utsname host{};
+  uname(&host);
+  std::string processor = "processor unknown";
+  std::ifstream cpus("/proc/cpuinfo");
+  for (std::string line; std::getline(cpus, line);)
+    if (line.starts_with("model name") && line.find(':') != std::string::npos) {
+      processor = trim(std::string_view(line).substr(line.find(':') + 1));
+      break;
+    }
+  return fmt::format("{}, {} cores, {} {}", escape_terminal(processor), std::thread::hardware_concurrency(),
+                     host.sysname, host.machine);
 }
 
 int64_t peak_memory_bytes() {

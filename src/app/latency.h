@@ -18,6 +18,8 @@ double percentile(std::vector<double> values, double share);
 Json latency_json(const std::vector<double>& millis);
 // One line of a person's table: `what` in `width` columns, then the figures of latency_json.
 std::string latency_line(const std::string& what, const Json& latency, int width);
+// "PROCESSOR, 2 cores, Linux x86_64": what a figure was measured on.
+std::string machine_name();
 // The most memory this process held at any time so far, in bytes.
 int64_t peak_memory_bytes();
 

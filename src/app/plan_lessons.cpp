@@ -79,17 +79,25 @@ Json lesson_json(const Lesson& l) {
               {"cause", std::string(l.cause)}, {"do", std::string(l.cure)},     {"source", std::string(l.source)}};
 }
 
-void CitedLessons::add(const Lesson& l, const std::string& because) {
+std::string CitedLessons::Reason::text() const { return join(who, ", ") + ": " + because; }
+
+void CitedLessons::add(const Lesson& l, const std::string& who, const std::string& because) {
   auto it = std::find_if(list_.begin(), list_.end(), [&](const auto& c) { return c.first >= &l; });
   if (it == list_.end() || it->first != &l) it = list_.insert(it, {&l, {}});
-  if (std::find(it->second.begin(), it->second.end(), because) == it->second.end()) it->second.push_back(because);
+  std::vector<Reason>& reasons = it->second;
+  const auto same = std::find_if(reasons.begin(), reasons.end(), [&](const Reason& r) { return r.because == because; });
+  if (same == reasons.end())
+    reasons.push_back({{who}, because});
+  else if (std::find(same->who.begin(), same->who.end(), who) == same->who.end())
+    same->who.push_back(who);
 }
 
 Json CitedLessons::json() const {
   Json out = Json::array();
-  for (const auto& [l, because] : list_) {
+  for (const auto& [l, reasons] : list_) {
     Json j = lesson_json(*l);
-    j["because"] = because;
+    j["because"] = Json::array();
+    for (const Reason& r : reasons) j["because"].push_back(r.text());
     out.push_back(std::move(j));
   }
   return out;
@@ -98,9 +106,12 @@ Json CitedLessons::json() const {
 std::string CitedLessons::markdown() const {
   if (list_.empty()) return {};
   std::string out = "| lesson | what it says | why here |\n|---|---|---|\n";
-  for (const auto& [l, because] : list_)
+  for (const auto& [l, reasons] : list_) {
+    std::vector<std::string> texts;
+    for (const Reason& r : reasons) texts.push_back(r.text());
     out += fmt::format("| {} | {} | {} |\n", l->id, markdown_cell(std::string(l->title)),
-                       markdown_cell(join(because, "; ")));
+                       markdown_cell(join(texts, "; ")));
+  }
   return out;
 }
 

@@ -30,12 +30,18 @@ Json lesson_json(const Lesson& l);
 
 // The cited ones of several parts or steps, in the order of the table: each with all its reasons.
 struct CitedLessons {
-  void add(const Lesson& l, const std::string& because);
-  Json json() const;             // [{id, title, …, "because": […]}]
+  // `who`: the part or step it is about; equal reasons of several stand once.
+  void add(const Lesson& l, const std::string& who, const std::string& because);
+  Json json() const;             // [{id, title, …, "because": ["encoder, decoder: …"]}]
   std::string markdown() const;  // a table; empty when nothing is cited
 
  private:
-  std::vector<std::pair<const Lesson*, std::vector<std::string>>> list_;
+  struct Reason {
+    std::vector<std::string> who;
+    std::string because;
+    std::string text() const;
+  };
+  std::vector<std::pair<const Lesson*, std::vector<Reason>>> list_;
 };
 
 }  // namespace npuport::app

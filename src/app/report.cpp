@@ -1,7 +1,6 @@
 #include "app/report.h"
 
 #include <fmt/format.h>
-#include <sys/utsname.h>
 
 #include <algorithm>
 #include <cmath>
@@ -74,9 +73,7 @@ Json measurements_json(const PortRun& run) {
   char date[32];
   std::strftime(date, sizeof date, "%Y-%m-%d %H:%M UTC", std::gmtime(&now));
   m["date"] = date;
-  utsname host{};
-  uname(&host);
-  m["machine"] = std::string(host.sysname) + " " + host.machine;
+  m["machine"] = machine_name();
   double total = 0;
   for (const PortStep& s : run.steps) {
     m["seconds"][s.id] = s.seconds;
@@ -130,14 +127,13 @@ Json changes_json(const PortRun& run) {
 Json lessons_json(const PortRun& run) {
   CitedLessons cited;
   for (const PartRun& p : run.parts)
-    for (const Citation& l : p.analysis.lessons) cited.add(*l.lesson, "plan of " + p.spec->name + ": " + l.because);
+    for (const Citation& l : p.analysis.lessons) cited.add(*l.lesson, "plan of " + p.spec->name, l.because);
   for (const PortStep& s : run.steps) {
-    if (!s.proofs.empty())
-      cited.add(lesson("NPU-V01"), fmt::format("step {} {}: {}", s.number, s.title, gate_value(s)));
-    if (s.id == "compile" && s.verdict != Verdict::pass)
-      cited.add(lesson("NPU-T01"), fmt::format("step {} {}: {}", s.number, s.title, s.reason));
+    const std::string step = fmt::format("step {} {}", s.number, s.title);
+    if (!s.proofs.empty()) cited.add(lesson("NPU-V01"), step, gate_value(s));
+    if (s.id == "compile" && s.verdict != Verdict::pass) cited.add(lesson("NPU-T01"), step, s.reason);
     for (const Diag& d : s.problems)
-      if (const Lesson* l = lesson_of(d)) cited.add(*l, fmt::format("step {} {}: {}", s.number, s.title, d.message));
+      if (const Lesson* l = lesson_of(d)) cited.add(*l, step, d.message);
   }
   return cited.json();
 }

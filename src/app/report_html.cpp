@@ -63,7 +63,8 @@ std::string header(const Json& r) {
   if (r.contains("measurements")) {
     const Json& m = r["measurements"];
     out += card("time", fmt::format("{:.1f} s", m["seconds_total"].get<double>())) +
-           card("peak memory", format_bytes(m["peak_memory_bytes"].get<uint64_t>())) + card("date", text_of(m, "date"));
+           card("peak memory", format_bytes(m["peak_memory_bytes"].get<uint64_t>())) +
+           card("date", text_of(m, "date")) + card("machine", text_of(m, "machine"));
   }
   return out + card("made by", text_of(h, "tool")) + "</div>";
 }
@@ -164,11 +165,18 @@ std::string compiled(const Json& r) {
         "<h2>Compiled files</h2><div "
         "class=\"scroll\"><table><tr><th>part</th><th class=\"n\">TFLite</th><th class=\"n\">compiled</th><th "
         "class=\"n\">share</th></tr>";
-    for (const Json& z : d["sizes"])
+    uint64_t before = 0, after = 0;
+    for (const Json& z : d["sizes"]) {
+      before += z["bytes"].get<uint64_t>(), after += z["compiled_bytes"].get<uint64_t>();
       out += fmt::format(
           "<tr><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}{}</td><td class=\"n\">{:.1f} %</td></tr>",
           text_of(z, "part"), format_bytes(z["bytes"].get<uint64_t>()), z["estimate"].get<bool>() ? "about " : "",
           format_bytes(z["compiled_bytes"].get<uint64_t>()), z["percent"].get<double>());
+    }
+    if (d["sizes"].size() > 1 && before > 0)
+      out += fmt::format(
+          "<tr><th>total</th><th class=\"n\">{}</th><th class=\"n\">{}</th><th class=\"n\">{:.1f} %</th></tr>",
+          format_bytes(before), format_bytes(after), 100.0 * static_cast<double>(after) / static_cast<double>(before));
     out += "</table></div>";
     for (const Json& z : d["sizes"])
       if (z["estimate"].get<bool>()) {

@@ -9,6 +9,7 @@
 
 #include "app/cli_support.h"
 #include "app/commands.h"
+#include "app/plan_lessons.h"
 
 namespace npuport::testing {
 namespace {
@@ -81,6 +82,19 @@ TEST(Lessons, ThePlanOfWhisperNanoCitesTheEmbeddingAndWhatElseItFollows) {
   const Ran text =
       npuport_run({"analyze", model, "--target", "mt8371", "--samples", demo("whisper-nano") + "/samples/decoder"});
   EXPECT_THAT(text.out, HasSubstr("| NPU-E01 | Split the embedding table off | model: embedding"));
+}
+
+TEST(Lessons, EqualReasonsOfSeveralPartsStandOnce) {
+  app::CitedLessons cited;
+  cited.add(lesson("NPU-V01"), "b", "compared");
+  cited.add(lesson("NPU-E01"), "a", "a table");
+  cited.add(lesson("NPU-V01"), "a", "compared");
+  cited.add(lesson("NPU-V01"), "a", "compared");
+  const Json j = cited.json();
+  ASSERT_EQ(j.size(), 2U);
+  EXPECT_EQ(j[0]["id"], "NPU-E01");
+  EXPECT_EQ(j[1]["because"], Json::array({"b, a: compared"}));
+  EXPECT_THAT(cited.markdown(), HasSubstr("b, a: compared |"));
 }
 
 TEST(Lessons, RefusalsCiteTheirs) {

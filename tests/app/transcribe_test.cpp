@@ -126,6 +126,8 @@ TEST(Transcribe, FormatsFilesAndDebugOutputs) {
   EXPECT_EQ(Json::parse(contents(t.path("r/port_clip003.json")))["text"].get<std::string>(), texts().at("clip003.wav"));
   EXPECT_NE(r.out.find("100.00%"), std::string::npos) << r.out;
   EXPECT_NE(r.out.find("real-time factor"), std::string::npos);
+  EXPECT_NE(r.out.find("encoder   decoder     total\nclip001"), std::string::npos) << "seconds of each sound";
+  EXPECT_NE(r.out.find(" cores, Linux "), std::string::npos) << "the machine they were taken on";
   const Ran shapes = npuport_run({"inspect", t.path("d/clip001/preprocessed_mel.npy"),
                                   t.path("d/clip001/encoder_output.npy"), t.path("d/clip001/decoder_logits.npy")});
   EXPECT_EQ(shapes.code, 0) << shapes.err;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "exec/executor.h"
 #include "exec/traps.h"
@@ -120,6 +121,13 @@ struct Padding {
   std::vector<bool> hidden;
   int64_t length() const { return static_cast<int64_t>(hidden.size()); }
   bool any() const { return std::find(hidden.begin(), hidden.end(), true) != hidden.end(); }
+  // At one end: what stands between is chosen by other reasons than length.
+  bool at_one_end() const {
+    const auto edges = std::count_if(hidden.begin() + 1, hidden.end(), [&, before = hidden.front()](bool h) mutable {
+      return std::exchange(before, h) != h;
+    });
+    return edges == 1;
+  }
   bool all() const { return std::find(hidden.begin(), hidden.end(), false) == hidden.end(); }
   std::string positions() const {
     const auto first = std::find(hidden.begin(), hidden.end(), true) - hidden.begin();
@@ -132,6 +140,18 @@ bool named_mask(std::string_view name) {
   std::string lower(name);
   std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char ch) { return std::tolower(ch); });
   return lower.find("mask") != std::string::npos;
+}
+
+// Two values, one of them 0: a mask of attention, not a picture of that name.
+bool two_values(const Tensor& mask) {
+  double other = 0;
+  for (int64_t i = 0; i < mask.count(); ++i) {
+    const double v = get_double(mask, i);
+    if (v == 0 || v == other) continue;
+    if (other != 0) return false;
+    other = v;
+  }
+  return other == 1 || other <= -1e3;
 }
 
 // What a mask hides in all of its rows: 0 among 0 and 1, or a large negative term. In masks that speak of padding
@@ -258,9 +278,9 @@ Result<std::optional<TrapFinding>> by_masks(const TrapContext& c) {
     for (size_t m = 0; m < g.inputs().size(); ++m) {
       const Value& mask = g.value(g.inputs()[m]);
       const Tensor& given = c.question.samples[k].inputs[m];
-      if (!named_mask(mask.name) || given.shape.empty() || given.count() == 0) continue;
+      if (!named_mask(mask.name) || given.shape.empty() || given.count() == 0 || !two_values(given)) continue;
       const Padding p = hidden_by(mask.name, given);
-      if (!p.any() || p.all()) continue;
+      if (!p.at_one_end()) continue;
       NPU_ASSIGN(const int leak, leaking_input(c, g, k, p, c.got[k]));
       if (leak < 0) continue;
       return std::optional(padding_finding(

@@ -200,6 +200,20 @@ TEST(Traps, APlainWeightFaultIsNoneOfThem) {
   EXPECT_FALSE(usual().find(Model({.weight_fault = 0.5F}).g, &right.g));
 }
 
+// An input that is called a mask and is a picture, or chooses positions anywhere, hides no padding.
+TEST(Traps, OtherMasksSpeakOfNoPadding) {
+  Plan wrong;
+  wrong.masked = false;
+  wrong.weight_fault = 0.5F;
+  for (const std::vector<float>& values :
+       {std::vector<float>{0, 0.5F, 0.25F, 1, 0, 0.75F, 0, 0}, std::vector<float>{1, 0, 1, 1, 0, 1, 0, 1}}) {
+    std::vector<Tensor> in = sample(1);
+    in[1] = Tensor::of<float>({1, kLength}, std::span<const float>(values));
+    const Case c(Model({.masked = false}).g, {in});
+    EXPECT_FALSE(c.find(Model(wrong).g));
+  }
+}
+
 TEST(Traps, AWrongFactorOfTheTableIsNoneOfThem) { EXPECT_FALSE(usual().find(Model({.position_scale = 0.25F}).g)); }
 
 // One row in all: a difference of one row can be anything.

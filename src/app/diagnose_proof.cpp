@@ -27,7 +27,7 @@ Tensor made_up_input(const TensorType& type, const ValueRange* range, uint32_t s
       v = std::sqrt(-2.0 * std::log(u)) * std::cos(6.283185307179586 * uniform());
     } else {
       const double low = range ? range->low : 0, high = range ? range->high : 1;
-      const bool whole = !is_float(type.dtype) || range->integers;
+      const bool whole = !range || range->integers || !is_float(type.dtype);
       v = whole ? std::floor(low + u * (high - low + 1)) : low + u * (high - low);
     }
   }

@@ -16,7 +16,7 @@ void add_problem(PortStep& s, const PartRun& p, const std::string& what, const s
   s.problems.push_back(std::move(d));
 }
 
-std::string with_lesson(std::string next, const Lesson* l) {
+std::string with_lesson(const std::string& next, const Lesson* l) {
   return l ? next + " (lesson " + std::string(l->id) + ")" : next;
 }
 

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "app/port_diagnose.h"
-
 #include "app/prepare_part.h"
 
 namespace npuport::app {

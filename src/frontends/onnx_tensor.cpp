@@ -6,8 +6,8 @@
 #include <filesystem>
 
 #include "base/diag_codes.h"
-#include "frontends/onnx_file.h"
 #include "base/proto_reader.h"
+#include "frontends/onnx_file.h"
 
 namespace npuport {
 namespace {

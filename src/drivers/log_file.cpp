@@ -69,7 +69,7 @@ bool LogFile::write(std::string_view text) {
 
 Status LogFile::close() {
   if (fd_ < 0) return {};
-  if (error_ == 0 && written_ > head_ + tail_) {
+  if (error_ == 0 && tail_ != 0 && written_ > head_ + tail_) {
     std::string ring(tail_, '\0');
     uint64_t got = 0;
     while (got < tail_) {

@@ -111,7 +111,6 @@ class SchemaParser {
     if (take('[')) {
       t.list = true;
       t.optional_element = optional;
-      optional = false;
       const std::string n = word();
       if (!n.empty()) std::from_chars(n.data(), n.data() + n.size(), t.list_size);
       if (!take(']')) return error("expected ']'");

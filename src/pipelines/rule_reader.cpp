@@ -8,6 +8,17 @@
 
 namespace npuport {
 
+Result<Json> parse_rules(const std::string& text, const std::string& file) {
+  NPU_ASSIGN(Json j, parse_json(text, file));
+  if (!j.is_object()) return Diag(diag::corrupt, "decoding rules must be a JSON object").in_file(file);
+  RuleReader in(j, file);
+  const int64_t version = in.integer("version", 1, INT32_MAX, 1);
+  NPU_TRY(in.status());
+  if (version > 1)
+    return Diag(diag::newer_version, "the decoding rules were written by a newer version").in_file(file);
+  return j;
+}
+
 const Json* RuleReader::find(const char* key) const {
   const auto it = object_.find(key);
   return it == object_.end() ? nullptr : &*it;

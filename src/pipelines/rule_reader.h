@@ -12,6 +12,9 @@
 
 namespace npuport {
 
+// The rules of a text (`file` is named by errors) of version 1: a JSON object. syntax, corrupt, newer_version.
+Result<Json> parse_rules(const std::string& text, const std::string& file);
+
 class RuleReader {
  public:
   // `object` must be a JSON object and outlive the reader; `file` is named by errors.

@@ -25,11 +25,8 @@ Status read_dims(const Json& object, const std::string& file, Rules& r) {
 }  // namespace
 
 Result<Rules> read_rules(const std::string& text, const std::string& file) {
-  NPU_ASSIGN(const Json j, parse_json(text, file));
-  if (!j.is_object()) return Diag(diag::corrupt, "decoding rules must be a JSON object").in_file(file);
+  NPU_ASSIGN(const Json j, parse_rules(text, file));
   RuleReader in(j, file);
-  if (in.integer("version", 1, INT32_MAX, 1) > 1)
-    return Diag(diag::newer_version, "the decoding rules were written by a newer version").in_file(file);
   if (in.text("kind", "") != "marian_greedy") in.fail("'kind' must be \"marian_greedy\"");
   Rules r;
   NPU_TRY(in.status());

@@ -97,11 +97,8 @@ std::vector<int32_t> Rules::start_sequence() const {
 }
 
 Result<Rules> read_rules(const std::string& text, const std::string& file) {
-  NPU_ASSIGN(const Json j, parse_json(text, file));
-  if (!j.is_object()) return Diag(diag::corrupt, "decoding rules must be a JSON object").in_file(file);
+  NPU_ASSIGN(const Json j, parse_rules(text, file));
   RuleReader in(j, file);
-  if (in.integer("version", 1, INT32_MAX, 1) > 1)
-    return Diag(diag::newer_version, "the decoding rules were written by a newer version").in_file(file);
   Rules r;
   NPU_TRY(read_dims(j, file, r));
   r.language = in.text("language", "");

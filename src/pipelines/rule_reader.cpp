@@ -14,8 +14,7 @@ Result<Json> parse_rules(const std::string& text, const std::string& file) {
   RuleReader in(j, file);
   const int64_t version = in.integer("version", 1, INT32_MAX, 1);
   NPU_TRY(in.status());
-  if (version > 1)
-    return Diag(diag::newer_version, "the decoding rules were written by a newer version").in_file(file);
+  if (version > 1) return Diag(diag::newer_version, "the decoding rules were written by a newer version").in_file(file);
   return j;
 }
 

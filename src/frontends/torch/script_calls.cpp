@@ -245,7 +245,7 @@ Result<IValue> Interpreter::construct(const ClassInfo& cls, std::vector<IValue> 
 }
 
 Status Interpreter::bind_arguments(Frame& frame, const std::shared_ptr<ScriptObject>& self, std::vector<IValue> args,
-                                   Keywords keywords) {
+                                   Keywords&& keywords) {
   const script::Function& f = *frame.function;
   if (self) args.insert(args.begin(), IValue(self));
   if (args.size() > f.params.size())

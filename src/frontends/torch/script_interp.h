@@ -90,7 +90,7 @@ class Interpreter {
   Status eval_arguments(const script::Expr& call, size_t first, std::vector<IValue>& args, Keywords& keywords);
   const IValue* find_variable(const script::Expr& e) const;
   Status bind_arguments(Frame& frame, const std::shared_ptr<ScriptObject>& self, std::vector<IValue> args,
-                        Keywords keywords);
+                        Keywords&& keywords);
   Status step(int64_t cost = 1);
   Diag located(Diag d) const;
   void set_origin(const std::string& name);

@@ -45,7 +45,9 @@ void add_leaves(const Expr& type, const std::string& name, const PickleValue* ex
   const std::string_view head = head_of(type);
   if (depth > kMaxDepth) {
     out.complete = false;
-  } else if (is_leaf(head)) {
+    return;
+  }
+  if (is_leaf(head)) {
     const bool shown = head == "Tensor" && example && example->is(Kind::tensor);
     out.inputs.push_back(
         {name, shown ? TensorType{example->tensor->storage.dtype, example->tensor->sizes, nullptr} : TensorType{}});

@@ -171,7 +171,8 @@ TEST_F(CliOnnx, PortTriesLowerOpsetsWhenTheCompilerRefuses) {
   const Json part = Json::parse(contents(out_.path("p") + "/models/n_metadata.json"))["parts"][0];
   EXPECT_EQ(part["opset"], 16);
   EXPECT_EQ(part["opset_tries"].size(), 1u);
-  for (const Json& step : document(r)["steps"])
+  const Json steps = document(r)["steps"];
+  for (const Json& step : steps)
     if (step["id"] == "compile") {
       EXPECT_EQ(step["verdict"], "PASS");
       EXPECT_THAT(step["details"]["parts"].dump(), Not(HasSubstr(".npuport/opset"))) << "the command of the trial";
@@ -242,7 +243,8 @@ TEST_F(CliOnnx, ANetworkIsPortedToEveryKindOfTarget) {
     const std::string folder = out_.path(t);
     const Ran r = npuport_run({"port", m, "--target", t, "--samples", s.file, "-o", folder, "--json"});
     ASSERT_EQ(r.code, 0) << t << r.err;
-    for (const Json& step : document(r)["steps"]) {
+    const Json steps = document(r)["steps"];
+    for (const Json& step : steps) {
       const bool compiling = step["id"] == "compile" || step["id"] == "task";
       EXPECT_TRUE(step["verdict"] == "PASS" || (compiling && step["verdict"] == "SKIP")) << t << step;
     }

@@ -74,7 +74,8 @@ TEST(MarianDemo, ATaskWithoutSentencesIsUnverifiedButCarriesItsRules) {
   toml.replace(toml.find(samples), samples.size(), "[]");
   put(folder.path("demo/port.toml"), toml);
   const Ran r = npuport_run({"port", folder.path("demo/port.toml"), "-o", folder.path("o"), "--json"});
-  for (const Json& s : document(r)["steps"])
+  const Json steps = document(r)["steps"];
+  for (const Json& s : steps)
     if (s["id"] == "model_gate") {
       EXPECT_EQ(s["verdict"], "UNVERIFIED") << s.dump();
     }

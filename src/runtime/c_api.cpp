@@ -295,7 +295,7 @@ npuport_status npuport_session_open(const char* path, const char* backend, const
     *out = nullptr;
     runtime::ModelSource source;
     source.path = path;
-    return open_source(std::move(source), backend, options, option_count, {}, out);
+    return open_source(source, backend, options, option_count, {}, out);
   });
 }
 
@@ -306,7 +306,7 @@ npuport_status npuport_session_open_memory(const void* data, size_t bytes, const
     *out = nullptr;
     runtime::ModelSource source;
     source.bytes = {static_cast<const std::byte*>(data), bytes};
-    return open_source(std::move(source), backend, options, option_count, {}, out);
+    return open_source(source, backend, options, option_count, {}, out);
   });
 }
 
@@ -436,7 +436,7 @@ npuport_status npuport_port_open_part(const npuport_port* handle, const char* pa
     *out = nullptr;
     NPU_ASSIGN(const runtime::PortPart* chosen, port->part(part));
     NPU_ASSIGN(runtime::Options read, read_options(options, option_count));
-    NPU_ASSIGN(auto session, port->open_part(*chosen, backend ? backend : "", std::move(read)));
+    NPU_ASSIGN(auto session, port->open_part(*chosen, backend ? backend : "", read));
     *out = register_session(std::move(session));
     return {};
   });

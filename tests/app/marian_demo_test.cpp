@@ -75,6 +75,7 @@ TEST(MarianDemo, ATaskWithoutSentencesIsUnverifiedButCarriesItsRules) {
   put(folder.path("demo/port.toml"), toml);
   const Ran r = npuport_run({"port", folder.path("demo/port.toml"), "-o", folder.path("o"), "--json"});
   const Json steps = document(r)["steps"];
+  ASSERT_EQ(steps.size(), 8u);
   for (const Json& s : steps)
     if (s["id"] == "model_gate") {
       EXPECT_EQ(s["verdict"], "UNVERIFIED") << s.dump();
